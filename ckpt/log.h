@@ -1,0 +1,113 @@
+/* The SV log: everything that a peer applied, written by a thread of its own.
+ *
+ * FILES
+ *
+ * One directory per peer:
+ *
+ *     lock                 held (flock) by whoever may write
+ *     segments/00000000.seg  records, back to back, behind a segment header
+ *     index.db             SQLite: where which record is, metrics, digests
+ *
+ * Segment header (64 bytes, little-endian):
+ *
+ *     offset  size  field
+ *          0     8  magic, "LYRESEG1"
+ *          8     8  run, the job's random number
+ *         16     4  peer
+ *         20     4  number of the segment, from 0
+ *         24     8  clock of the first step record in it, or of the next one
+ *         32    24  reserved, zero
+ *         56     8  XXH3-64 of bytes 0..55
+ *
+ * The first record of every segment is the SV_RECORD_RUN. Order of records: the
+ * own batch of a clock when it is computed, the batches of others when they are
+ * applied, the step behind what it names. So a log that is cut behind any step
+ * is the log of a peer that stopped there.
+ *
+ * DURABILITY
+ *
+ * Group commit: the segment is synced, then one transaction brings the index up
+ * to date. The segments are the truth, the index may lag behind them and is
+ * brought up to date when the log is opened.
+ *
+ * RECOVERY
+ *
+ * Opening for writing cuts the last segment behind its last valid record, if
+ * what follows is a torn write: the rest of the file is no longer than one
+ * record may be and holds no valid record. Damage anywhere else is an error
+ * that names file and offset, and nothing is cut.
+ */
+
+#ifndef CKPT_LOG_H_
+#define CKPT_LOG_H_
+
+#include <stdint.h>
+
+#include "core/blob.h"
+#include "core/err.h"
+#include "core/log.h"
+
+#define CKPT_SEGMENT_HEADER_SIZE  64
+#define CKPT_SEGMENT_SIZE_DEFAULT ((uint64_t)64 << 20)
+
+enum ckpt_durability {
+    CKPT_DURABILITY_NONE,    /* Never synced but at the end. */
+    CKPT_DURABILITY_CLOCK,   /* Synced after every step record. */
+    CKPT_DURABILITY_INTERVAL /* Synced when interval_ns have passed. */
+};
+
+struct ckpt_log_options {
+    const char *dir; /* The peer's directory. Made if it is not there. */
+    uint64_t run;    /* The job's number. */
+    uint32_t peer;
+    const char *run_json; /* Payload of SV_RECORD_RUN. NULL when reopening. */
+    enum ckpt_durability durability;
+    uint64_t interval_ns;
+    uint64_t segment_size_max; /* 0: the default. */
+    struct log *log;
+};
+
+struct ckpt_log;
+
+/* Begin a new log in an empty or missing directory.
+ *
+ * Errors: ERR_BUSY     another process writes there, or a log is there already.
+ *         ERR_FULL, ERR_IO, ERR_NOMEM. */
+int ckpt_log_create(struct ckpt_log **log,
+                    const struct ckpt_log_options *o,
+                    struct err *e);
+
+/* Go on with a log, from W_@clock: everything behind the step record of clock
+ * @clock - 1 is cut off, for good. @clock is at most ckpt_reader_clocks().
+ *
+ * Errors: ERR_BUSY, ERR_CORRUPT, ERR_NOT_FOUND (no log, or not that far),
+ *         ERR_FULL, ERR_IO, ERR_NOMEM. */
+int ckpt_log_reopen(struct ckpt_log **log,
+                    const struct ckpt_log_options *o,
+                    uint64_t clock,
+                    struct err *e);
+
+/* Hand over one or more whole records, to be written as they are. Waits while
+ * the queue is full.
+ *
+ * Owner:  the log takes its own reference.
+ * Thread: one caller at a time.
+ * Errors: the first error of the log thread, again and again: ERR_FULL (disk
+ *         full), ERR_IO. Nothing is written any more after it. */
+int ckpt_log_put(struct ckpt_log *log, struct blob *records, struct err *e);
+
+/* Wait until all that was put is durable. Errors: as put. */
+int ckpt_log_sync(struct ckpt_log *log, struct err *e);
+
+/* How many step records are durable: W of this clock survives anything. */
+uint64_t ckpt_log_durable_clock(const struct ckpt_log *log);
+
+/* 0, or the code of the log thread's first error. Any thread. */
+int ckpt_log_failed(const struct ckpt_log *log);
+
+uint64_t ckpt_log_bytes(const struct ckpt_log *log); /* Written so far. */
+
+/* Sync, end the thread and close. Errors: as put; all is released anyway. */
+int ckpt_log_close(struct ckpt_log *log, struct err *e);
+
+#endif /* CKPT_LOG_H_ */

@@ -1,0 +1,62 @@
+/* Reading a log: by clock, from mapped segments.
+ *
+ * A reader takes the index where it is up to date and scans the segments where
+ * it is not, so it works without an index, and beside a running writer: it sees
+ * what was there when it was opened. It never writes.
+ */
+
+#ifndef CKPT_READER_H_
+#define CKPT_READER_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ckpt/step.h"
+#include "core/err.h"
+#include "core/hash.h"
+#include "sv/record.h"
+
+struct ckpt_reader;
+
+/* Errors: ERR_NOT_FOUND  no log there.
+ *         ERR_CORRUPT    damage that is not a torn tail: file and offset.
+ *         ERR_IO, ERR_NOMEM. */
+int ckpt_reader_open(struct ckpt_reader **r, const char *dir, struct err *e);
+void ckpt_reader_close(struct ckpt_reader *r);
+
+uint64_t ckpt_reader_run(const struct ckpt_reader *r); /* The job's number. */
+uint32_t ckpt_reader_peer(const struct ckpt_reader *r);
+const char *ckpt_reader_run_json(const struct ckpt_reader *r);
+
+/* Steps 0..n-1 are all there, with the batches they name: W_n can be rebuilt.
+ */
+uint64_t ckpt_reader_clocks(const struct ckpt_reader *r);
+
+/* The step of @clock. Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_NOMEM. */
+int ckpt_reader_step(struct ckpt_reader *r,
+                     uint64_t clock,
+                     struct ckpt_step *step,
+                     struct err *e);
+
+/* The record of a batch. *data lives as long as the reader.
+ * Errors: ERR_NOT_FOUND. */
+int ckpt_reader_batch(const struct ckpt_reader *r,
+                      uint32_t origin,
+                      uint64_t clock,
+                      uint16_t matrix,
+                      const uint8_t **data,
+                      size_t *size,
+                      struct err *e);
+
+/* The digest that was taken in training, if one was: false if not. */
+bool ckpt_reader_digest(const struct ckpt_reader *r,
+                        uint64_t clock,
+                        uint16_t matrix,
+                        struct hash128 *digest);
+
+/* The first clock >= @clock with a digest; false: none. */
+bool ckpt_reader_next_digest(const struct ckpt_reader *r,
+                             uint64_t clock,
+                             uint64_t *at);
+
+#endif /* CKPT_READER_H_ */

@@ -1,0 +1,33 @@
+/* Rebuilding a replica from its log, exactly. */
+
+#ifndef CKPT_REPLAY_H_
+#define CKPT_REPLAY_H_
+
+#include "ckpt/reader.h"
+#include "core/pool.h"
+#include "sv/apply.h"
+
+struct ckpt_replay_options {
+    struct pool *pool; /* May be NULL. */
+    size_t memory_max; /* Bytes of decoded batches at once. 0: a default. */
+    /* Called after every pass with the clock reached, if not NULL. Nonzero ends
+     * the replay with ERR_INTERRUPTED. */
+    int (*progress)(void *arg, uint64_t clock);
+    void *progress_arg;
+};
+
+/* Bring @states (n_states, by matrix) from W_@from to W_@to: many clocks per
+ * pass over W. The states hold W_@from: zeros or the model's initial values at
+ * clock 0.
+ *
+ * Errors: ERR_NOT_FOUND (a record is missing: which), ERR_CORRUPT, ERR_NOMEM,
+ *         ERR_INTERRUPTED. */
+int ckpt_replay(struct ckpt_reader *r,
+                struct sv_state *states,
+                size_t n_states,
+                uint64_t from,
+                uint64_t to,
+                const struct ckpt_replay_options *o,
+                struct err *e);
+
+#endif /* CKPT_REPLAY_H_ */
