@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#define XXH_STATIC_LINKING_ONLY /* Shows the state, for the stack. */
 #include <xxhash.h>
 
 uint64_t hash64(const void *data, size_t size)

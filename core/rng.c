@@ -9,6 +9,8 @@
 #define PHILOX_W1     0xbb67ae85u
 #define PHILOX_ROUNDS 10
 
+__extension__ typedef unsigned __int128 u128;
+
 struct philox {
     uint32_t x[4];
 };
@@ -46,8 +48,7 @@ uint64_t rng_stream(enum rng_purpose purpose, uint64_t a, uint64_t b)
 uint64_t rng_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n)
 {
     assert(n > 0);
-    return (uint64_t)(((unsigned __int128)rng_u64(seed, stream, index) * n) >>
-                      64);
+    return (uint64_t)(((u128)rng_u64(seed, stream, index) * n) >> 64);
 }
 
 float rng_f32(uint64_t seed, uint64_t stream, uint64_t index)
