@@ -1,0 +1,87 @@
+/* What a job is: everything that training is a function of, and how it is run.
+ *
+ * It stands as JSON in the RUN record of every peer's log, so that resume,
+ * eval, predict and replay need nothing but the run directory:
+ *
+ *     DIR/peer-R/    the log of peer R: see ckpt/log.h
+ */
+
+#ifndef TRAIN_RUN_H_
+#define TRAIN_RUN_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ckpt/log.h"
+#include "core/err.h"
+#include "dataset/dataset.h"
+#include "models/model.h"
+#include "sv/apply.h"
+
+/* When clock c + 1 may begin, and what is applied before it does. */
+enum train_mode {
+    TRAIN_BSP,      /* All batches of clock c are here; those, in rank order. */
+    TRAIN_PIPELINE, /* All of clock c - s; exactly those, in rank order. */
+    TRAIN_SSP,      /* All of clock c - s - 1; whatever arrived, as it came. */
+    TRAIN_ASP       /* Always; whatever arrived, as it came. */
+};
+
+struct train_run {
+    /* What training is a function of. */
+    uint64_t run;   /* The job's random number. */
+    char model[32]; /* Name of the model. */
+    bool bias;      /* A constant feature. */
+    uint32_t n_peers;
+    uint64_t seed;
+    uint32_t batch;  /* Samples per peer and clock. */
+    uint64_t clocks; /* Of the whole job. */
+    enum sv_rule rule;
+    float lr;
+    float eps;      /* rowgrad, adagrad. */
+    float momentum; /* momentum: M is multiplied by it every clock. */
+    float decay;    /* W is multiplied by 1 - lr decay every clock. */
+    float tau;      /* Sparsification of u, 0: none. */
+    bool unbiased;
+    enum train_mode mode;
+    uint32_t staleness;        /* pipeline, ssp: s. */
+    uint64_t digest_every;     /* Clocks, 0: at the end only. */
+    uint64_t eval_every;       /* Clocks, 0: at the end only. */
+    uint64_t n_rows;           /* Of the training file. */
+    uint64_t data_fingerprint; /* Of the training file. */
+    struct dataset_schema schema;
+
+    /* How it is run; resume may change it. */
+    char *data;   /* Path of the training file. Owned. */
+    char *test;   /* Path of the test file, or NULL. Owned. */
+    char *labels; /* Path of the labels, or NULL. Owned. */
+    enum ckpt_durability durability;
+    uint64_t durability_ns;
+    uint64_t peer_timeout_ns;
+};
+
+void train_run_init(struct train_run *r);
+void train_run_fini(struct train_run *r);
+
+/* Errors: ERR_NOMEM. The text is malloc()ed. */
+int train_run_to_json(const struct train_run *r, char **text, struct err *e);
+
+/* @r is initialized. Errors: ERR_CORRUPT (the message names the key),
+ * ERR_NOMEM. */
+int train_run_from_json(struct train_run *r, const char *text, struct err *e);
+
+/* A number that two peers share iff their training is the same function: hash
+ * of all but run, data paths, and how it is run. */
+uint64_t train_run_fingerprint(const struct train_run *r);
+
+/* "bsp", "pipeline:4", ... Errors of parse: ERR_INVALID, the message lists what
+ * there is. */
+void train_mode_format(const struct train_run *r, char text[32]);
+int train_mode_parse(struct train_run *r, const char *text, struct err *e);
+
+/* "DIR/peer-R". Owner: the caller frees it. NULL: no memory. */
+char *train_peer_dir(const char *dir, uint32_t peer);
+
+/* Epochs of the whole data set that @clock clocks of all peers make. */
+double train_run_epochs(const struct train_run *r, uint64_t clock);
+
+#endif /* TRAIN_RUN_H_ */

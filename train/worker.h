@@ -1,0 +1,132 @@
+/* The decisions of one peer, and nothing else.
+ *
+ * The engine does no I/O, reads no clock and owns no thread. Whoever drives it
+ * reports what happened as a struct train_event; what is to be done comes back
+ * as a list of struct train_action:
+ *
+ *     event -> train_worker_step() -> actions
+ *
+ * train/loop.c drives it with libfabric and a real clock, tests/support drives
+ * a whole cluster of them in virtual time.
+ *
+ * What it decides: when the gate of a clock opens and what is applied then (see
+ * enum train_mode), which batches to send, to ask for again and to send again,
+ * what to acknowledge, whether digests agree, when to stop and when all is
+ * done.
+ *
+ * Batches of one origin are applied in the order of their clocks. A batch that
+ * overtook another waits for it. A peer keeps its own batches until all others
+ * have them, and does not run further ahead of the slowest acknowledgement than
+ * TRAIN_WINDOW / 2 clocks, in any mode: that bounds the memory of all.
+ */
+
+#ifndef TRAIN_WORKER_H_
+#define TRAIN_WORKER_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "p2p/transport.h"
+#include "train/run.h"
+
+#define TRAIN_WINDOW 512 /* Clocks of one origin that may be held at once. */
+
+struct train_worker_options {
+    p2p_peer self;
+    uint32_t n_peers;
+    enum train_mode mode;
+    uint32_t staleness;
+    uint64_t first_clock;    /* Where this process begins: W_first is ready. */
+    uint64_t last_clock;     /* The job ends with W_last. */
+    const uint64_t *applied; /* (n_peers) batches of p with clock < applied[p]
+                              * are in W_first. NULL: first_clock for all. */
+    uint64_t retry_ns;       /* Patience before a batch is asked for again. */
+    struct log *log;
+};
+
+enum train_event_kind {
+    TRAIN_EVENT_OWN = 1, /* The batches of the clock are computed. */
+    TRAIN_EVENT_BATCH,   /* A batch of peer, of clock, has arrived. */
+    TRAIN_EVENT_ACK,     /* peer has our batches with clock < clock. */
+    TRAIN_EVENT_WANT,    /* peer asks for our batches of [clock, until). */
+    TRAIN_EVENT_DIGEST,  /* Digest of peer (or our own) at clock. */
+    TRAIN_EVENT_DONE,    /* peer has all batches of everybody. */
+    TRAIN_EVENT_BYE,     /* peer has left in good order. */
+    TRAIN_EVENT_LOST,    /* peer is gone. */
+    TRAIN_EVENT_STOP,    /* peer (or we ourselves) had to stop, for reason. */
+    TRAIN_EVENT_TICK     /* Time has passed. */
+};
+
+struct train_event {
+    enum train_event_kind kind;
+    uint64_t now_ns;
+    p2p_peer peer;
+    uint64_t clock;
+    uint64_t until;        /* WANT. */
+    struct hash128 digest; /* DIGEST. */
+    int reason;            /* STOP, LOST: a code of core/err.h. */
+    const char *why;       /* STOP, LOST: in words. */
+};
+
+enum train_action_kind {
+    TRAIN_ACTION_SEND = 1, /* Send our batch of clock to peer. */
+    TRAIN_ACTION_ASK,      /* Ask peer for its batches of [clock, until). */
+    TRAIN_ACTION_ACK,      /* Tell peer what we have of it. */
+    TRAIN_ACTION_DIGEST,   /* Send our digest of clock to peer. */
+    TRAIN_ACTION_DONE,     /* Tell peer that we have everything. */
+    TRAIN_ACTION_APPLY,    /* Part of closing a clock: apply the batch of peer,
+                            * of clock. */
+    TRAIN_ACTION_CLOSE,    /* Behind the APPLYs: clock is closed, W_{clock+1}
+                            * is there once they are carried out. */
+    TRAIN_ACTION_RELEASE,  /* Our batch of clock is not needed any more. */
+    TRAIN_ACTION_STOP,     /* Tell peer why we stop. */
+    TRAIN_ACTION_END       /* Nothing more to do: see train_worker_outcome(). */
+};
+
+struct train_action {
+    enum train_action_kind kind;
+    p2p_peer peer;
+    uint64_t clock;
+    uint64_t until;
+    struct hash128 digest;
+};
+
+struct train_worker;
+
+/* Errors: ERR_NOMEM, ERR_INVALID. */
+int train_worker_create(struct train_worker **w,
+                        const struct train_worker_options *o,
+                        struct err *e);
+void train_worker_destroy(struct train_worker *w);
+
+/* Advance the state. Actions collect behind one another until they are taken.
+ *
+ * Errors: ERR_NOMEM    no room for an action: the peer must stop.
+ *         ERR_INVALID  BATCH only: it came twice, or is from a clock that
+ * cannot be: drop it. Nothing changed. */
+int train_worker_step(struct train_worker *w, const struct train_event *event);
+
+/* Take the next action that is for the network (SEND, ASK, ACK, DIGEST, DONE,
+ * STOP) or for the replica (the others), in the order they arose. */
+bool train_worker_next_network(struct train_worker *w, struct train_action *a);
+bool train_worker_next_replica(struct train_worker *w, struct train_action *a);
+
+/* The clock that is being computed or waits at its gate. */
+uint64_t train_worker_clock(const struct train_worker *w);
+
+/* All batches of @peer below this clock are here: what acks carry. */
+uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer);
+
+/* When the next TICK makes a difference. UINT64_MAX: never. */
+uint64_t train_worker_due_ns(const struct train_worker *w);
+
+/* 0 while all is well and when all is done; else the first reason to stop, with
+ * the story in *why (lives as long as the worker) and who it was about. */
+int train_worker_outcome(const struct train_worker *w,
+                         p2p_peer *peer,
+                         const char **why);
+
+#endif /* TRAIN_WORKER_H_ */
