@@ -18,6 +18,9 @@
 #include "models/model.h"
 #include "sv/apply.h"
 
+#define TRAIN_PEERS_MAX     1024 /* Peers of a job. */
+#define TRAIN_STALENESS_MAX 64   /* Clocks, of pipeline:S and ssp:S. */
+
 /* When clock c + 1 may begin, and what is applied before it does. */
 enum train_mode {
     TRAIN_BSP,      /* All batches of clock c are here; those, in rank order. */

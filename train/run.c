@@ -1,0 +1,333 @@
+#include "train/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/hash.h"
+
+static const char *const MODES[] = {"bsp", "pipeline", "ssp", "asp"};
+static const char *const DURABILITIES[] = {"none", "clock", "interval"};
+
+void train_run_init(struct train_run *r)
+{
+    memset(r, 0, sizeof *r);
+}
+
+void train_run_fini(struct train_run *r)
+{
+    dataset_schema_fini(&r->schema);
+    free(r->data);
+    free(r->test);
+    free(r->labels);
+    memset(r, 0, sizeof *r);
+}
+
+/* Numbers of 64 bits go as hex text: JSON's integers are signed. */
+static json_t *json_u64(uint64_t x)
+{
+    return json_sprintf("%016" PRIx64, x);
+}
+
+/* What training is a function of, but for the schema. */
+static json_t *training_to_json(const struct train_run *r)
+{
+    return json_pack(
+        "{s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:b,"
+        " s:s, s:I, s:I, s:I, s:I, s:o}",
+        "model", r->model, "bias", (int)r->bias, "peers",
+        (json_int_t)r->n_peers, "seed", json_u64(r->seed), "batch",
+        (json_int_t)r->batch, "clocks", (json_int_t)r->clocks, "optimizer",
+        sv_rule_name(r->rule), "lr", (double)r->lr, "eps", (double)r->eps,
+        "momentum", (double)r->momentum, "decay", (double)r->decay, "tau",
+        (double)r->tau, "unbiased", (int)r->unbiased, "mode", MODES[r->mode],
+        "staleness", (json_int_t)r->staleness, "digest_every",
+        (json_int_t)r->digest_every, "eval_every", (json_int_t)r->eval_every,
+        "rows", (json_int_t)r->n_rows, "fingerprint",
+        json_u64(r->data_fingerprint));
+}
+
+int train_run_to_json(const struct train_run *r, char **text, struct err *e)
+{
+    char *schema_text = NULL;
+    json_t *root = NULL, *training;
+    int rc = dataset_schema_to_json(&r->schema, &schema_text, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    training = training_to_json(r);
+    root = json_pack("{s:o, s:o?, s:o?, s:s?, s:s?, s:s?, s:s, s:f, s:f}",
+                     "run", json_u64(r->run), "training", training, "schema",
+                     json_loads(schema_text, 0, NULL), "data", r->data, "test",
+                     r->test, "labels", r->labels, "durability",
+                     DURABILITIES[r->durability], "durability_seconds",
+                     (double)r->durability_ns * 1e-9, "peer_timeout_seconds",
+                     (double)r->peer_timeout_ns * 1e-9);
+    free(schema_text);
+    *text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return *text != NULL ? 0 : err_set(e, ERR_NOMEM, "description of the run");
+}
+
+static int missing(struct err *e, const char *key)
+{
+    return err_set(e, ERR_CORRUPT, "description of the run: no valid \"%s\"",
+                   key);
+}
+
+static int get_u64(const json_t *o, const char *key, uint64_t *x, struct err *e)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    char *end;
+
+    if (text == NULL || *text == '\0') {
+        return missing(e, key);
+    }
+    *x = strtoull(text, &end, 16);
+    return *end == '\0' ? 0 : missing(e, key);
+}
+
+static int get_count(const json_t *o,
+                     const char *key,
+                     uint64_t max,
+                     uint64_t *x,
+                     struct err *e)
+{
+    const json_t *v = json_object_get(o, key);
+
+    if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+        (uint64_t)json_integer_value(v) > max) {
+        return missing(e, key);
+    }
+    *x = (uint64_t)json_integer_value(v);
+    return 0;
+}
+
+static int get_f32(const json_t *o, const char *key, float *x, struct err *e)
+{
+    const json_t *v = json_object_get(o, key);
+
+    if (!json_is_number(v)) {
+        return missing(e, key);
+    }
+    *x = (float)json_number_value(v);
+    return 0;
+}
+
+static int get_choice(const json_t *o,
+                      const char *key,
+                      const char *const *names,
+                      int n,
+                      int *choice,
+                      struct err *e)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+
+    for (int i = 0; text != NULL && i < n; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *choice = i;
+            return 0;
+        }
+    }
+    return missing(e, key);
+}
+
+static int
+get_text(const json_t *o, const char *key, char **text, struct err *e)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    *text = s == NULL ? NULL : strdup(s);
+    return s == NULL || *text != NULL ? 0 : err_set(e, ERR_NOMEM, "%s", key);
+}
+
+static int rule_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    const char *names[SV_RULE_COUNT];
+    int rule = 0, rc;
+
+    for (int i = 0; i < SV_RULE_COUNT; i++) {
+        names[i] = sv_rule_name((enum sv_rule)i);
+    }
+    rc = get_choice(t, "optimizer", names, SV_RULE_COUNT, &rule, e);
+    r->rule = (enum sv_rule)rule;
+    rc = rc != 0 ? rc : get_f32(t, "lr", &r->lr, e);
+    rc = rc != 0 ? rc : get_f32(t, "eps", &r->eps, e);
+    rc = rc != 0 ? rc : get_f32(t, "momentum", &r->momentum, e);
+    rc = rc != 0 ? rc : get_f32(t, "decay", &r->decay, e);
+    rc = rc != 0 ? rc : get_f32(t, "tau", &r->tau, e);
+    r->unbiased = json_is_true(json_object_get(t, "unbiased"));
+    return rc;
+}
+
+static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    uint64_t peers = 0, batch = 0, staleness = 0;
+    int mode = 0, rc;
+
+    rc = get_count(t, "peers", TRAIN_PEERS_MAX, &peers, e);
+    rc = rc != 0 ? rc : get_count(t, "batch", SV_N_MAX, &batch, e);
+    rc = rc != 0 ? rc : get_count(t, "staleness", UINT32_MAX, &staleness, e);
+    rc = rc != 0 ? rc : get_count(t, "clocks", INT64_MAX, &r->clocks, e);
+    rc = rc != 0 ? rc
+                 : get_count(t, "digest_every", INT64_MAX, &r->digest_every, e);
+    rc =
+        rc != 0 ? rc : get_count(t, "eval_every", INT64_MAX, &r->eval_every, e);
+    rc = rc != 0 ? rc : get_count(t, "rows", INT64_MAX, &r->n_rows, e);
+    rc = rc != 0 ? rc : get_choice(t, "mode", MODES, 4, &mode, e);
+    rc = rc != 0 ? rc : get_u64(t, "seed", &r->seed, e);
+    rc = rc != 0 ? rc : get_u64(t, "fingerprint", &r->data_fingerprint, e);
+    if (rc == 0 && (peers == 0 || batch == 0)) {
+        rc = missing(e, peers == 0 ? "peers" : "batch");
+    }
+    r->n_peers = (uint32_t)peers;
+    r->batch = (uint32_t)batch;
+    r->staleness = (uint32_t)staleness;
+    r->mode = (enum train_mode)mode;
+    return rc;
+}
+
+static int
+training_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    const char *model = json_string_value(json_object_get(t, "model"));
+    int rc;
+
+    if (model == NULL || strlen(model) >= sizeof r->model) {
+        return missing(e, "model");
+    }
+    strcpy(r->model, model);
+    r->bias = json_is_true(json_object_get(t, "bias"));
+    rc = rule_from_json(r, t, e);
+    return rc != 0 ? rc : counts_from_json(r, t, e);
+}
+
+static int
+schema_from_json(struct train_run *r, const json_t *root, struct err *e)
+{
+    char *text = json_dumps(json_object_get(root, "schema"), JSON_COMPACT);
+    int rc;
+
+    if (text == NULL) {
+        return missing(e, "schema");
+    }
+    rc = dataset_schema_from_json(&r->schema, text, e);
+    free(text);
+    return rc == 0 ? 0 : err_wrap(e, rc, "description of the run");
+}
+
+static int
+running_from_json(struct train_run *r, const json_t *root, struct err *e)
+{
+    float durability_s = 0, timeout_s = 0;
+    int durability = 0, rc;
+
+    rc = get_choice(root, "durability", DURABILITIES, 3, &durability, e);
+    rc = rc != 0 ? rc : get_f32(root, "durability_seconds", &durability_s, e);
+    rc = rc != 0 ? rc : get_f32(root, "peer_timeout_seconds", &timeout_s, e);
+    rc = rc != 0 ? rc : get_text(root, "data", &r->data, e);
+    rc = rc != 0 ? rc : get_text(root, "test", &r->test, e);
+    rc = rc != 0 ? rc : get_text(root, "labels", &r->labels, e);
+    r->durability = (enum ckpt_durability)durability;
+    r->durability_ns = (uint64_t)((double)durability_s * 1e9);
+    r->peer_timeout_ns = (uint64_t)((double)timeout_s * 1e9);
+    return rc;
+}
+
+int train_run_from_json(struct train_run *r, const char *text, struct err *e)
+{
+    json_error_t at;
+    json_t *root = json_loads(text, 0, &at);
+    int rc;
+
+    if (root == NULL) {
+        return err_set(e, ERR_CORRUPT, "description of the run: %s", at.text);
+    }
+    rc = get_u64(root, "run", &r->run, e);
+    rc = rc != 0 ? rc
+                 : training_from_json(r, json_object_get(root, "training"), e);
+    rc = rc != 0 ? rc : schema_from_json(r, root, e);
+    rc = rc != 0 ? rc : running_from_json(r, root, e);
+    json_decref(root);
+    if (rc != 0) {
+        train_run_fini(r);
+    }
+    return rc;
+}
+
+uint64_t train_run_fingerprint(const struct train_run *r)
+{
+    char *schema = NULL, *training = NULL;
+    json_t *t = training_to_json(r);
+    uint64_t h = 0;
+
+    if (t != NULL && dataset_schema_to_json(&r->schema, &schema, NULL) == 0) {
+        training = json_dumps(t, JSON_COMPACT | JSON_SORT_KEYS);
+    }
+    if (training != NULL) {
+        h = hash64_two(training, strlen(training), schema, strlen(schema));
+    }
+    free(training);
+    free(schema);
+    json_decref(t);
+    return h;
+}
+
+void train_mode_format(const struct train_run *r, char text[32])
+{
+    if (r->mode == TRAIN_PIPELINE || r->mode == TRAIN_SSP) {
+        snprintf(text, 32, "%s:%u", MODES[r->mode], r->staleness);
+    } else {
+        snprintf(text, 32, "%s", MODES[r->mode]);
+    }
+}
+
+int train_mode_parse(struct train_run *r, const char *text, struct err *e)
+{
+    for (int i = 0; i < 4; i++) {
+        size_t n = strlen(MODES[i]);
+        bool counted = i == TRAIN_PIPELINE || i == TRAIN_SSP;
+        unsigned long s = 0;
+        char *end;
+        if (strncmp(text, MODES[i], n) != 0 ||
+            text[n] != (counted ? ':' : '\0')) {
+            continue;
+        }
+        if (counted) {
+            s = strtoul(text + n + 1, &end, 10);
+            if (text[n + 1] < '0' || text[n + 1] > '9' || *end != '\0' ||
+                s > TRAIN_STALENESS_MAX) {
+                return err_set(e, ERR_INVALID,
+                               "\"%s\": clocks behind are 0 to %d, as in %s:4",
+                               text, TRAIN_STALENESS_MAX, MODES[i]);
+            }
+        }
+        r->mode = (enum train_mode)i;
+        r->staleness = (uint32_t)s;
+        return 0;
+    }
+    return err_set(e, ERR_INVALID,
+                   "\"%s\" is no consistency mode: bsp, pipeline:S, ssp:S or"
+                   " asp",
+                   text);
+}
+
+char *train_peer_dir(const char *dir, uint32_t peer)
+{
+    char *path;
+
+    return asprintf(&path, "%s/peer-%u", dir, peer) < 0 ? NULL : path;
+}
+
+double train_run_epochs(const struct train_run *r, uint64_t clock)
+{
+    if (r->n_rows == 0) {
+        return 0;
+    }
+    return (double)clock * (double)r->batch * (double)r->n_peers /
+           (double)r->n_rows;
+}
