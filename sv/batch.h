@@ -31,7 +31,8 @@ struct sv_vecs {
     uint32_t len; /* Length of each. */
     bool sparse;
     uint32_t ld;   /* Dense: floats from one vector to the next, mat_ld(len). */
-    float *val;    /* Dense: (n, ld), padding zero. Sparse: (ptr[n]). Owned. */
+    float *val;    /* Dense: (n, ld), padding zero, on a 64 byte boundary.
+                    * Sparse: (ptr[n]). Owned. */
     uint32_t *idx; /* Sparse: (ptr[n]), ascending in each vector. Owned. */
     uint32_t *ptr; /* Sparse: (n + 1), vector r is [ptr[r], ptr[r + 1]). */
     size_t val_room; /* Floats allocated at val, and at idx when sparse. */
@@ -82,9 +83,11 @@ int sv_batch_concat(struct sv_batch *b,
                     const struct sv_batch *from,
                     struct err *e);
 
-/* Building in place, for codecs: make room for @n vectors with @n_entries
- * entries in all (ignored when dense), which the caller then writes. Dense
- * vectors are zeroed, padding included. Errors: ERR_NOMEM, ERR_FULL. */
+/* Building in place, for codecs: hold @n vectors with @n_entries entries in all
+ * (ignored when dense), whose content the caller then writes. What was there is
+ * gone. Dense vectors are zeroed, padding included; of a sparse one ptr[0] and
+ * ptr[n] are set. sv_batch_resize() does the same for coef (zeros) and sample
+ * (SV_NO_SAMPLE). Errors: ERR_NOMEM, ERR_FULL; n may be zero then. */
 int sv_vecs_resize(struct sv_vecs *x,
                    uint32_t n,
                    size_t n_entries,
