@@ -28,8 +28,10 @@
  * that this module does not look into; n, J, K and rate are zero there.
  *
  * A record is valid iff magic, version and reserved bytes are as above, kind
- * and codec are known, payload bytes do not exceed SV_RECORD_PAYLOAD_MAX, and
- * the checksum matches.
+ * and codec are known, payload bytes do not exceed SV_RECORD_PAYLOAD_MAX, the
+ * two payload sizes are equal (compressed: a ratio within
+ * SV_RECORD_EXPANSION_MAX), and the checksum matches. A batch has n, J and K in
+ * the limits of sv/batch.h, other kinds zeros there.
  */
 
 #ifndef SV_RECORD_H_
@@ -44,6 +46,9 @@
 
 #define SV_RECORD_SIZE        64 /* Bytes of the header. */
 #define SV_RECORD_PAYLOAD_MAX ((uint32_t)1 << 30)
+
+/* No compressor we use makes more than this many bytes of one. */
+#define SV_RECORD_EXPANSION_MAX 32
 
 enum sv_record_kind {
     SV_RECORD_BATCH = 1, /* SV pairs. */
@@ -88,6 +93,13 @@ int sv_record_read(struct sv_record *r,
                    size_t *record_size,
                    struct err *e);
 
+/* Read and check a header only; of the payload nothing needs to be there. The
+ * checksum is not looked at. Errors: as sv_record_read. */
+int sv_record_peek(struct sv_record *r,
+                   const uint8_t *data,
+                   size_t size,
+                   struct err *e);
+
 /* Append a record with an opaque payload. @r gives kind, view, origin, clock,
  * matrix and sequence; the rest is filled in. Errors: ERR_NOMEM, ERR_INVALID
  * (payload too large). */
@@ -96,5 +108,12 @@ int sv_record_write(struct buf *out,
                     const void *payload,
                     size_t size,
                     struct err *e);
+
+/* Append a record with all fields of @r as they are, and payload_size bytes at
+ * @payload. For codecs. Errors: as sv_record_write. */
+int sv_record_put(struct buf *out,
+                  const struct sv_record *r,
+                  const void *payload,
+                  struct err *e);
 
 #endif /* SV_RECORD_H_ */
