@@ -52,7 +52,8 @@ enum train_event_kind {
     TRAIN_EVENT_BATCH,   /* A batch of peer, of clock, has arrived. */
     TRAIN_EVENT_ACK,     /* peer has our batches with clock < clock. */
     TRAIN_EVENT_WANT,    /* peer asks for our batches of [clock, until). */
-    TRAIN_EVENT_DIGEST,  /* Digest of peer (or our own) at clock. */
+    TRAIN_EVENT_DIGEST,  /* Digest of peer (or our own) at clock. Our own of
+                          * last_clock also says that all is applied. */
     TRAIN_EVENT_DONE,    /* peer has all batches of everybody. */
     TRAIN_EVENT_BYE,     /* peer has left in good order. */
     TRAIN_EVENT_LOST,    /* peer is gone. */
@@ -119,6 +120,9 @@ uint64_t train_worker_clock(const struct train_worker *w);
 
 /* All batches of @peer below this clock are here: what acks carry. */
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer);
+
+/* END was decided: the job is done, or must stop. */
+bool train_worker_ended(const struct train_worker *w);
 
 /* When the next TICK makes a difference. UINT64_MAX: never. */
 uint64_t train_worker_due_ns(const struct train_worker *w);

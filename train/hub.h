@@ -1,0 +1,80 @@
+/* Where the compute thread and the network thread of a peer meet: the engine,
+ * behind a lock, with the batches that it speaks of.
+ *
+ * The network thread drives the mesh and reports what it brings; the compute
+ * thread hands in its own batches and waits at the gate. With one peer there is
+ * no network thread, and the engine opens the gate at once.
+ */
+
+#ifndef TRAIN_HUB_H_
+#define TRAIN_HUB_H_
+
+#include <signal.h>
+
+#include "core/blob.h"
+#include "core/log.h"
+#include "p2p/mesh.h"
+#include "train/worker.h"
+
+struct train_hub;
+
+struct train_hub_options {
+    struct train_worker_options worker;
+    size_t n_matrices;
+    struct p2p_transport *transport; /* Connected; NULL iff n_peers is 1. */
+    uint64_t peer_timeout_ns;
+    /* An own batch from before this process, for peers that ask, and for
+     * pipelines that have not applied it yet. *blob is a new reference. */
+    int (*load)(void *arg, uint64_t clock, struct blob **blob, struct err *e);
+    void *load_arg;
+    const volatile sig_atomic_t *interrupted; /* Nonzero: stop. May be NULL. */
+    struct log *log;                          /* Used by both threads. */
+};
+
+/* One batch to apply, in order. */
+struct train_hub_item {
+    p2p_peer peer;
+    uint64_t clock;
+    struct blob *blob; /* Its records. One reference. */
+};
+
+/* Start the network thread. Errors: ERR_NOMEM, ERR_INVALID. */
+int train_hub_create(struct train_hub **h,
+                     const struct train_hub_options *o,
+                     struct err *e);
+
+/* Say goodbye if all is done, end the thread, release everything. */
+void train_hub_destroy(struct train_hub *h);
+
+/* The own batch of the engine's clock is computed. Owner: the hub takes its own
+ * reference. Errors: ERR_NOMEM. */
+int train_hub_own(struct train_hub *h, uint64_t clock, struct blob *batch);
+
+/* Wait until the clock is closed. @items (owned by the hub, valid until the
+ * next call; the caller unrefs the blobs) are what leads to the next clock.
+ *
+ * Errors: ERR_CLOSED  the job is over, see train_hub_outcome(): no items.
+ *         others      a batch from before could not be loaded. */
+int train_hub_gate(struct train_hub *h,
+                   struct train_hub_item **items,
+                   size_t *n_items,
+                   struct err *e);
+
+/* The digest of W_@clock is known. Call it for the last clock in any case. */
+void train_hub_digest(struct train_hub *h,
+                      uint64_t clock,
+                      struct hash128 digest);
+
+/* Nothing is left to compute: wait until all peers are done, or a stop. */
+void train_hub_wait_end(struct train_hub *h);
+
+/* This peer has to stop. Tells the others. */
+void train_hub_stop(struct train_hub *h, int reason, const char *why);
+
+/* 0: all is well so far. Else why the job stops. @why (ERR_MSG_SIZE). */
+int train_hub_outcome(struct train_hub *h, p2p_peer *peer, char *why);
+
+/* Sums over all peers. */
+struct p2p_stats train_hub_stats(struct train_hub *h);
+
+#endif /* TRAIN_HUB_H_ */

@@ -1,0 +1,58 @@
+/* What engines tell one another: the types and bodies of messages.
+ *
+ *     BATCH    the records of one clock of the sender, one per matrix, in order
+ *     WANT     u64 clock, u64 until: send your batches of [clock, until) again
+ *     DIGEST   u64 clock, u64 high, u64 low
+ *     ACK      no body: the header's ack is all
+ *     DONE     no body: I have everything and am through
+ *     STOP     u64 clock, u32 code (negated), text: why I stop
+ *
+ * Integers are little-endian. The ack of every message is the clock below which
+ * the sender has all batches of the receiver.
+ */
+
+#ifndef TRAIN_MSG_H_
+#define TRAIN_MSG_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/blob.h"
+#include "core/err.h"
+#include "core/hash.h"
+#include "p2p/mesh.h"
+
+enum train_msg_type {
+    TRAIN_MSG_BATCH = MESH_USER,
+    TRAIN_MSG_WANT,
+    TRAIN_MSG_DIGEST,
+    TRAIN_MSG_ACK,
+    TRAIN_MSG_DONE,
+    TRAIN_MSG_STOP
+};
+
+/* What a body says; which fields count depends on the type. */
+struct train_msg {
+    uint64_t clock;
+    uint64_t until;        /* WANT. */
+    struct hash128 digest; /* DIGEST. */
+    int reason;            /* STOP: a code of core/err.h. */
+    char why[256];         /* STOP. */
+};
+
+/* The body of a WANT, DIGEST or STOP. NULL: no memory. */
+struct blob *train_msg_encode(enum train_msg_type type,
+                              const struct train_msg *m);
+
+/* Read the body of any message; @origin and @n_matrices say what a BATCH must
+ * hold, and the checksums of its records are checked.
+ *
+ * Errors: ERR_CORRUPT  the body is not what its type demands. */
+int train_msg_decode(struct train_msg *m,
+                     uint8_t type,
+                     const struct blob *body,
+                     uint32_t origin,
+                     size_t n_matrices,
+                     struct err *e);
+
+#endif /* TRAIN_MSG_H_ */

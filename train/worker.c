@@ -1,0 +1,674 @@
+#include "train/worker.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many digests of a peer wait for ours, or ours for theirs. */
+#define DIGESTS_HELD 8
+
+/* A peer is asked for at most so many batches at once. */
+#define ASK_MAX 64
+
+/* Patience doubles so many times while asking brings nothing. */
+#define RETRY_DOUBLINGS_MAX 5
+
+struct digest {
+    bool here;
+    uint64_t clock;
+    struct hash128 hash;
+};
+
+/* What we know of one peer. For ourselves, have is what we computed. */
+struct member {
+    uint64_t have;    /* Its batches below this clock are here. */
+    uint64_t applied; /* Its batches below this clock were handed to apply. */
+    uint64_t acked;   /* Our batches below this clock are there. */
+    uint64_t ahead[TRAIN_WINDOW / 64]; /* Came, but are not below have: bit
+                                        * clock mod TRAIN_WINDOW. */
+    uint64_t n_ahead;
+    uint64_t patient_ns; /* Since when we wait for something of it. */
+    unsigned n_asked;    /* How often we asked since the last one came. */
+    bool ack_owed;
+    uint64_t ack_owed_ns; /* Since when. */
+    bool done;
+    bool bye;
+    struct digest digests[DIGESTS_HELD];
+};
+
+struct arrival {
+    p2p_peer peer;
+    uint64_t clock;
+};
+
+struct actions {
+    struct train_action *items;
+    size_t first, count, room;
+};
+
+enum worker_state { COMPUTING, AT_GATE, ENDING, ENDED };
+
+struct train_worker {
+    struct train_worker_options o;
+    enum worker_state state;
+    uint64_t clock;
+    uint64_t released; /* Our batches below this clock are released. */
+    bool all_applied;  /* W_last is there. */
+    uint64_t done_said_ns;
+    struct member *members;   /* (n_peers). */
+    struct arrival *arrivals; /* ssp, asp: came and not yet applied. */
+    size_t n_arrivals, arrivals_room;
+    struct actions network, replica;
+    bool out_of_memory;
+    int outcome;
+    p2p_peer outcome_peer;
+    char why[ERR_MSG_SIZE];
+};
+
+static void
+act(struct train_worker *w, struct actions *a, struct train_action x)
+{
+    if (a->count == a->room) {
+        size_t room = a->room == 0 ? 64 : 2 * a->room;
+        struct train_action *items = malloc(room * sizeof *items);
+        if (items == NULL) {
+            w->out_of_memory = true;
+            return;
+        }
+        for (size_t i = 0; i < a->count; i++) {
+            items[i] = a->items[(a->first + i) % a->room];
+        }
+        free(a->items);
+        a->items = items;
+        a->first = 0;
+        a->room = room;
+    }
+    a->items[(a->first + a->count) % a->room] = x;
+    a->count++;
+}
+
+static bool next(struct actions *a, struct train_action *x)
+{
+    if (a->count == 0) {
+        return false;
+    }
+    *x = a->items[a->first];
+    a->first = (a->first + 1) % a->room;
+    a->count--;
+    return true;
+}
+
+/* Tell @peer something that needs no more than a clock. Whatever goes out
+ * carries an acknowledgement. */
+static void tell(struct train_worker *w,
+                 enum train_action_kind kind,
+                 p2p_peer peer,
+                 uint64_t clock,
+                 uint64_t until)
+{
+    w->members[peer].ack_owed = false;
+    act(w, &w->network,
+        (struct train_action){
+            .kind = kind, .peer = peer, .clock = clock, .until = until});
+}
+
+static bool is_other(const struct train_worker *w, p2p_peer p)
+{
+    return p != w->o.self && !w->members[p].bye;
+}
+
+int train_worker_create(struct train_worker **worker,
+                        const struct train_worker_options *o,
+                        struct err *e)
+{
+    struct train_worker *w;
+
+    if (o->n_peers == 0 || o->n_peers > TRAIN_PEERS_MAX ||
+        o->self >= o->n_peers || o->first_clock > o->last_clock ||
+        o->staleness > TRAIN_STALENESS_MAX) {
+        return err_set(e, ERR_INVALID,
+                       "peer %u of %u from clock %" PRIu64 " to %" PRIu64,
+                       o->self, o->n_peers, o->first_clock, o->last_clock);
+    }
+    w = calloc(1, sizeof *w);
+    if (w != NULL) {
+        w->members = calloc(o->n_peers, sizeof *w->members);
+    }
+    if (w == NULL || w->members == NULL) {
+        free(w);
+        return err_set(e, ERR_NOMEM, "engine for %u peers", o->n_peers);
+    }
+    w->o = *o;
+    w->o.applied = NULL;
+    w->clock = o->first_clock;
+    for (p2p_peer p = 0; p < o->n_peers; p++) {
+        struct member *m = &w->members[p];
+        m->applied = o->applied != NULL ? o->applied[p] : o->first_clock;
+        m->have = m->applied;
+    }
+    w->members[o->self].have = o->first_clock;
+    w->released = w->members[o->self].applied;
+    for (p2p_peer p = 0; p < o->n_peers; p++) {
+        w->members[p].acked = w->released;
+    }
+    if (o->first_clock == o->last_clock) {
+        w->state = ENDING;
+    }
+    *worker = w;
+    return 0;
+}
+
+void train_worker_destroy(struct train_worker *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    free(w->members);
+    free(w->arrivals);
+    free(w->network.items);
+    free(w->replica.items);
+    free(w);
+}
+
+static bool in_order(const struct train_worker *w)
+{
+    return w->o.mode == TRAIN_BSP || w->o.mode == TRAIN_PIPELINE;
+}
+
+static void arrive(struct train_worker *w, p2p_peer peer, uint64_t clock)
+{
+    if (in_order(w)) {
+        return; /* Ranks and clocks say the order. */
+    }
+    if (w->n_arrivals == w->arrivals_room) {
+        size_t room = w->arrivals_room == 0 ? 64 : 2 * w->arrivals_room;
+        void *p = realloc(w->arrivals, room * sizeof *w->arrivals);
+        if (p == NULL) {
+            w->out_of_memory = true;
+            return;
+        }
+        w->arrivals = p;
+        w->arrivals_room = room;
+    }
+    w->arrivals[w->n_arrivals++] = (struct arrival){peer, clock};
+}
+
+static void apply(struct train_worker *w, p2p_peer peer, uint64_t clock)
+{
+    struct member *m = &w->members[peer];
+
+    assert(clock == m->applied && clock < m->have);
+    m->applied++;
+    act(w, &w->replica,
+        (struct train_action){
+            .kind = TRAIN_ACTION_APPLY, .peer = peer, .clock = clock});
+}
+
+/* Everybody's batches below @limit, by clock and rank. */
+static void apply_in_order(struct train_worker *w, uint64_t limit)
+{
+    uint64_t clock = limit;
+
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (w->members[p].applied < clock) {
+            clock = w->members[p].applied;
+        }
+    }
+    for (; clock < limit; clock++) {
+        for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+            if (w->members[p].applied == clock) {
+                apply(w, p, clock);
+            }
+        }
+    }
+}
+
+/* The batches of peers below this clock must be here for the gate to open. */
+static uint64_t needed(const struct train_worker *w)
+{
+    uint64_t s = w->o.staleness;
+
+    if (w->clock + 1 >= w->o.last_clock) {
+        return w->o.last_clock; /* The last state has everything. */
+    }
+    switch (w->o.mode) {
+    case TRAIN_BSP:
+        return w->clock + 1;
+    case TRAIN_PIPELINE:
+        return w->clock + 1 > s ? w->clock + 1 - s : 0;
+    case TRAIN_SSP:
+        return w->clock > s ? w->clock - s : 0;
+    case TRAIN_ASP:
+        break;
+    }
+    return 0;
+}
+
+/* The first peer that keeps the gate closed, or n_peers. */
+static p2p_peer holdup(const struct train_worker *w)
+{
+    uint64_t need = needed(w);
+    uint64_t far =
+        w->clock + 1 > TRAIN_WINDOW / 2 ? w->clock + 1 - TRAIN_WINDOW / 2 : 0;
+
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        const struct member *m = &w->members[p];
+        if (m->have < need || (is_other(w, p) && m->acked < far)) {
+            return p;
+        }
+    }
+    return w->o.n_peers;
+}
+
+static void try_close(struct train_worker *w)
+{
+    if (w->state != AT_GATE || holdup(w) != w->o.n_peers) {
+        return;
+    }
+    if (in_order(w)) {
+        apply_in_order(w, needed(w));
+    } else {
+        for (size_t i = 0; i < w->n_arrivals; i++) {
+            apply(w, w->arrivals[i].peer, w->arrivals[i].clock);
+        }
+        w->n_arrivals = 0;
+    }
+    log_trace(w->o.log, "clock %" PRIu64 " closed", w->clock);
+    act(w, &w->replica,
+        (struct train_action){.kind = TRAIN_ACTION_CLOSE, .clock = w->clock});
+    w->clock++;
+    w->state = w->clock == w->o.last_clock ? ENDING : COMPUTING;
+}
+
+static void end(struct train_worker *w)
+{
+    if (w->state != ENDED) {
+        w->state = ENDED;
+        act(w, &w->replica, (struct train_action){.kind = TRAIN_ACTION_END});
+    }
+}
+
+static void try_end(struct train_worker *w)
+{
+    if (w->state != ENDING || !w->all_applied) {
+        return;
+    }
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (is_other(w, p) && !w->members[p].done) {
+            return;
+        }
+    }
+    log_debug(w->o.log, "all peers are done at clock %" PRIu64, w->clock);
+    end(w);
+}
+
+static void
+stop(struct train_worker *w, int outcome, p2p_peer peer, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Keep the first reason, tell the others, end. */
+static void
+stop(struct train_worker *w, int outcome, p2p_peer peer, const char *fmt, ...)
+{
+    va_list args;
+
+    if (w->state == ENDED) {
+        return;
+    }
+    va_start(args, fmt);
+    vsnprintf(w->why, sizeof w->why, fmt, args);
+    va_end(args);
+    w->outcome = outcome;
+    w->outcome_peer = peer;
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (is_other(w, p) && p != peer) {
+            tell(w, TRAIN_ACTION_STOP, p, w->clock, 0);
+        }
+    }
+    end(w);
+}
+
+static int on_own(struct train_worker *w, const struct train_event *ev)
+{
+    assert(w->state == COMPUTING || w->state == ENDED);
+    assert(ev->clock == w->clock);
+
+    if (w->state == ENDED) {
+        return 0;
+    }
+    log_trace(w->o.log, "clock %" PRIu64 " computed", w->clock);
+    w->members[w->o.self].have = w->clock + 1;
+    arrive(w, w->o.self, w->clock);
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (is_other(w, p)) {
+            tell(w, TRAIN_ACTION_SEND, p, w->clock, 0);
+        }
+        w->members[p].patient_ns = ev->now_ns;
+        w->members[p].n_asked = 0;
+    }
+    w->state = AT_GATE;
+    try_close(w);
+    return 0;
+}
+
+static int on_batch(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+    uint64_t slot = ev->clock % TRAIN_WINDOW;
+
+    if (!m->ack_owed) {
+        m->ack_owed = true;
+        m->ack_owed_ns = ev->now_ns;
+    }
+    if (ev->peer == w->o.self || ev->clock < m->have ||
+        ev->clock >= m->have + TRAIN_WINDOW || ev->clock >= w->o.last_clock ||
+        (m->ahead[slot / 64] >> slot % 64 & 1) != 0) {
+        return ERR_INVALID;
+    }
+    m->ahead[slot / 64] |= (uint64_t)1 << slot % 64;
+    m->n_ahead++;
+    while (m->n_ahead > 0) {
+        slot = m->have % TRAIN_WINDOW;
+        if ((m->ahead[slot / 64] >> slot % 64 & 1) == 0) {
+            break;
+        }
+        m->ahead[slot / 64] &= ~((uint64_t)1 << slot % 64);
+        m->n_ahead--;
+        arrive(w, ev->peer, m->have);
+        m->have++;
+        m->patient_ns = ev->now_ns;
+        m->n_asked = 0;
+    }
+    log_trace(w->o.log, "batch of peer %u, clock %" PRIu64, ev->peer,
+              ev->clock);
+    try_close(w);
+    return 0;
+}
+
+static void on_ack(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+    uint64_t least = w->members[w->o.self].have;
+
+    if (ev->clock <= m->acked || ev->clock > least) {
+        return;
+    }
+    m->acked = ev->clock;
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (is_other(w, p) && w->members[p].acked < least) {
+            least = w->members[p].acked;
+        }
+    }
+    for (; w->released < least; w->released++) {
+        act(w, &w->replica,
+            (struct train_action){.kind = TRAIN_ACTION_RELEASE,
+                                  .clock = w->released});
+    }
+    try_close(w);
+}
+
+static void on_want(struct train_worker *w, const struct train_event *ev)
+{
+    uint64_t until = w->members[w->o.self].have;
+
+    if (ev->until < until) {
+        until = ev->until;
+    }
+    for (uint64_t c = ev->clock; c < until && c < ev->clock + ASK_MAX; c++) {
+        log_trace(w->o.log, "peer %u wants clock %" PRIu64, ev->peer, c);
+        tell(w, TRAIN_ACTION_SEND, ev->peer, c, 1);
+    }
+}
+
+static struct digest *digest_slot(struct member *m, uint64_t clock)
+{
+    struct digest *oldest = &m->digests[0];
+
+    for (size_t i = 0; i < DIGESTS_HELD; i++) {
+        struct digest *d = &m->digests[i];
+        if (d->here && d->clock == clock) {
+            return d;
+        }
+        if (!d->here || (oldest->here && d->clock < oldest->clock)) {
+            oldest = d;
+        }
+    }
+    return oldest;
+}
+
+static void
+compare_digests(struct train_worker *w, p2p_peer peer, uint64_t clock)
+{
+    const struct digest *ours = digest_slot(&w->members[w->o.self], clock);
+    const struct digest *theirs = digest_slot(&w->members[peer], clock);
+    char a[HASH_HEX_SIZE], b[HASH_HEX_SIZE];
+
+    if (!ours->here || !theirs->here || ours->clock != clock ||
+        theirs->clock != clock ||
+        (ours->hash.high == theirs->hash.high &&
+         ours->hash.low == theirs->hash.low)) {
+        return;
+    }
+    hash_hex(ours->hash, a);
+    hash_hex(theirs->hash, b);
+    stop(w, ERR_DIVERGED, peer,
+         "replicas differ at clock %" PRIu64
+         ": the digest is %s at peer %u and %s at peer %u",
+         clock, a, w->o.self, b, peer);
+}
+
+static void on_digest(struct train_worker *w, const struct train_event *ev)
+{
+    bool own = ev->peer == w->o.self;
+
+    *digest_slot(&w->members[ev->peer], ev->clock) =
+        (struct digest){.here = true, .clock = ev->clock, .hash = ev->digest};
+    for (p2p_peer p = 0; p < w->o.n_peers && in_order(w); p++) {
+        if (own && is_other(w, p)) {
+            act(w, &w->network,
+                (struct train_action){.kind = TRAIN_ACTION_DIGEST,
+                                      .peer = p,
+                                      .clock = ev->clock,
+                                      .digest = ev->digest});
+        }
+        if (p != w->o.self && (own || p == ev->peer)) {
+            compare_digests(w, p, ev->clock);
+        }
+    }
+    if (!own || ev->clock != w->o.last_clock || w->state != ENDING) {
+        return;
+    }
+    w->all_applied = true;
+    w->done_said_ns = ev->now_ns;
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (is_other(w, p)) {
+            tell(w, TRAIN_ACTION_DONE, p, w->clock, 0);
+        }
+    }
+    try_end(w);
+}
+
+/* A peer that says it again has not heard us. */
+static void on_done(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+    bool again = m->done;
+
+    m->done = true;
+    if (again && w->all_applied) {
+        tell(w, TRAIN_ACTION_DONE, ev->peer, w->clock, 0);
+    }
+    try_end(w);
+}
+
+static void on_gone(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+    bool left = ev->kind == TRAIN_EVENT_BYE;
+
+    if (m->bye) {
+        return;
+    }
+    m->bye = true;
+    if (m->done) {
+        try_end(w);
+        return;
+    }
+    stop(w, ERR_UNREACHABLE, ev->peer,
+         "peer %u is gone since clock %" PRIu64 ": %s", ev->peer, m->have,
+         left ? "it left" : ev->why);
+}
+
+static void on_stop(struct train_worker *w, const struct train_event *ev)
+{
+    if (ev->peer == w->o.self) {
+        stop(w, ev->reason, ev->peer, "%s", ev->why);
+        return;
+    }
+    if (w->state != ENDED) {
+        snprintf(w->why, sizeof w->why, "%s (peer %u says)", ev->why, ev->peer);
+        w->outcome = ev->reason;
+        w->outcome_peer = ev->peer;
+        end(w);
+    }
+}
+
+static uint64_t patience_ns(const struct train_worker *w,
+                            const struct member *m)
+{
+    unsigned doublings =
+        m->n_asked < RETRY_DOUBLINGS_MAX ? m->n_asked : RETRY_DOUBLINGS_MAX;
+
+    return w->o.retry_ns << doublings;
+}
+
+/* There is something of @m that should be here. */
+static bool lacks(const struct train_worker *w, const struct member *m)
+{
+    return m->n_ahead > 0 || (w->state == AT_GATE && m->have < needed(w)) ||
+           m->have < w->o.first_clock;
+}
+
+static void on_tick(struct train_worker *w, const struct train_event *ev)
+{
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        struct member *m = &w->members[p];
+        if (!is_other(w, p)) {
+            continue;
+        }
+        if (lacks(w, m) && ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
+            m->patient_ns = ev->now_ns;
+            m->n_asked++;
+            log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
+            tell(w, TRAIN_ACTION_ASK, p, m->have, m->have + ASK_MAX);
+        }
+        if (m->ack_owed && ev->now_ns - m->ack_owed_ns >= w->o.retry_ns / 2) {
+            tell(w, TRAIN_ACTION_ACK, p, m->have, 0);
+        }
+        if (w->all_applied && !m->done &&
+            ev->now_ns - w->done_said_ns >= w->o.retry_ns) {
+            tell(w, TRAIN_ACTION_DONE, p, w->clock, 0);
+        }
+    }
+    if (ev->now_ns - w->done_said_ns >= w->o.retry_ns) {
+        w->done_said_ns = ev->now_ns;
+    }
+}
+
+int train_worker_step(struct train_worker *w, const struct train_event *ev)
+{
+    int rc = 0;
+
+    assert(ev->peer < w->o.n_peers);
+    switch (ev->kind) {
+    case TRAIN_EVENT_OWN:
+        rc = on_own(w, ev);
+        break;
+    case TRAIN_EVENT_BATCH:
+        rc = on_batch(w, ev);
+        break;
+    case TRAIN_EVENT_ACK:
+        on_ack(w, ev);
+        break;
+    case TRAIN_EVENT_WANT:
+        on_want(w, ev);
+        break;
+    case TRAIN_EVENT_DIGEST:
+        on_digest(w, ev);
+        break;
+    case TRAIN_EVENT_DONE:
+        on_done(w, ev);
+        break;
+    case TRAIN_EVENT_BYE:
+    case TRAIN_EVENT_LOST:
+        on_gone(w, ev);
+        break;
+    case TRAIN_EVENT_STOP:
+        on_stop(w, ev);
+        break;
+    case TRAIN_EVENT_TICK:
+        on_tick(w, ev);
+        break;
+    }
+    return w->out_of_memory ? ERR_NOMEM : rc;
+}
+
+bool train_worker_next_network(struct train_worker *w, struct train_action *a)
+{
+    return next(&w->network, a);
+}
+
+bool train_worker_next_replica(struct train_worker *w, struct train_action *a)
+{
+    return next(&w->replica, a);
+}
+
+uint64_t train_worker_clock(const struct train_worker *w)
+{
+    return w->clock;
+}
+
+uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer)
+{
+    return w->members[peer].have;
+}
+
+bool train_worker_ended(const struct train_worker *w)
+{
+    return w->state == ENDED;
+}
+
+uint64_t train_worker_due_ns(const struct train_worker *w)
+{
+    uint64_t due = UINT64_MAX;
+
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        const struct member *m = &w->members[p];
+        if (!is_other(w, p)) {
+            continue;
+        }
+        if (lacks(w, m) && m->patient_ns + patience_ns(w, m) < due) {
+            due = m->patient_ns + patience_ns(w, m);
+        }
+        if (m->ack_owed && m->ack_owed_ns + w->o.retry_ns / 2 < due) {
+            due = m->ack_owed_ns + w->o.retry_ns / 2;
+        }
+        if (w->all_applied && !m->done &&
+            w->done_said_ns + w->o.retry_ns < due) {
+            due = w->done_said_ns + w->o.retry_ns;
+        }
+    }
+    return due;
+}
+
+int train_worker_outcome(const struct train_worker *w,
+                         p2p_peer *peer,
+                         const char **why)
+{
+    *peer = w->outcome_peer;
+    *why = w->why;
+    return w->outcome;
+}
