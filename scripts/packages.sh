@@ -1,4 +1,6 @@
 # Debian packages, for the scripts beside this file: source it.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # The lists are for those who source it.
 
 PACKAGES_BUILD="cmake ninja-build pkg-config gcc libc6-dev python3 libfabric-dev
 libopenblas-dev libsnappy-dev libsqlite3-dev libxxhash-dev zlib1g-dev

@@ -54,9 +54,9 @@ build_benches() {
 }
 
 build_fuzzers() {
-    cmake -S . -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DLYRE_FUZZ=ON
     # shellcheck disable=SC2046 # A list of names.
-    ninja -C build/fuzz -j "$JOBS" $(names_of fuzz)
+    cmake -S . -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DLYRE_FUZZ=ON &&
+        ninja -C build/fuzz -j "$JOBS" $(names_of fuzz)
 }
 
 # ThreadSanitizer of clang 14 cannot live with all that newer kernels do to
