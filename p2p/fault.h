@@ -12,6 +12,7 @@ struct p2p_fault {
     uint64_t fail_at;  /* The call that fails, counted from 1; 0: none. */
     uint64_t fail_for; /* How many calls fail from there on. */
     int code;          /* What they return. */
+    p2p_peer peer;     /* Whom a poll() that fails names as gone. */
 };
 
 /* Owner: the wrapper uses @inner; closing it closes @inner. */

@@ -34,7 +34,8 @@ struct p2p_msg {
     p2p_peer peer;     /* From whom (poll), to whom (send). */
     uint8_t type;      /* enum mesh_type, or the user's own from MESH_USER. */
     uint64_t ack;      /* Rides in the wire header: free for the layer above. */
-    struct blob *body; /* One reference, or NULL: no body. */
+    struct blob *body; /* One reference, or NULL: no body. A body of no bytes
+                          arrives as NULL. */
 };
 
 struct p2p_stats {
