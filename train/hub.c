@@ -28,7 +28,6 @@ struct train_hub {
     struct p2p_stats stats;
     struct train_hub_item *items;
     size_t n_items, items_room;
-    bool closed; /* items are those of a closed clock. */
 
     /* The network thread's own. */
     struct mesh *mesh;
@@ -81,8 +80,6 @@ static int fetch(struct train_hub *h,
     *blob = blob_ref(b);
     return 0;
 }
-
-/* ---- the network thread's side ---- */
 
 static bool defer(struct train_hub *h, const struct train_action *a)
 {
@@ -309,7 +306,9 @@ static uint64_t tick(struct train_hub *h)
                                            .peer = h->o.worker.self});
     }
     due = train_worker_due_ns(h->worker);
-    pthread_cond_signal(&h->changed);
+    if (train_worker_gate_open(h->worker)) {
+        pthread_cond_signal(&h->changed);
+    }
     pthread_mutex_unlock(&h->mutex);
     if (mesh_due_ns(h->mesh) < due) {
         due = mesh_due_ns(h->mesh);
@@ -362,8 +361,6 @@ static void *network_main(void *arg)
     farewell(h);
     return NULL;
 }
-
-/* ---- the compute thread's side ---- */
 
 static int start_network(struct train_hub *h, struct err *e)
 {

@@ -62,6 +62,7 @@ struct train_worker {
     struct arrival *arrivals; /* ssp, asp: came and not yet applied. */
     size_t n_arrivals, arrivals_room;
     struct actions network, replica;
+    size_t n_decided; /* CLOSEs and ENDs in replica. */
     bool out_of_memory;
     int outcome;
     p2p_peer outcome_peer;
@@ -279,6 +280,7 @@ static void try_close(struct train_worker *w)
     log_trace(w->o.log, "clock %" PRIu64 " closed", w->clock);
     act(w, &w->replica,
         (struct train_action){.kind = TRAIN_ACTION_CLOSE, .clock = w->clock});
+    w->n_decided++;
     w->clock++;
     w->state = w->clock == w->o.last_clock ? ENDING : COMPUTING;
 }
@@ -288,6 +290,7 @@ static void end(struct train_worker *w)
     if (w->state != ENDED) {
         w->state = ENDED;
         act(w, &w->replica, (struct train_action){.kind = TRAIN_ACTION_END});
+        w->n_decided++;
     }
 }
 
@@ -623,7 +626,12 @@ bool train_worker_next_network(struct train_worker *w, struct train_action *a)
 
 bool train_worker_next_replica(struct train_worker *w, struct train_action *a)
 {
-    return next(&w->replica, a);
+    bool any = next(&w->replica, a);
+
+    if (any && (a->kind == TRAIN_ACTION_CLOSE || a->kind == TRAIN_ACTION_END)) {
+        w->n_decided--;
+    }
+    return any;
 }
 
 uint64_t train_worker_clock(const struct train_worker *w)
@@ -634,6 +642,11 @@ uint64_t train_worker_clock(const struct train_worker *w)
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer)
 {
     return w->members[peer].have;
+}
+
+bool train_worker_gate_open(const struct train_worker *w)
+{
+    return w->n_decided > 0;
 }
 
 bool train_worker_ended(const struct train_worker *w)

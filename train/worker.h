@@ -121,6 +121,9 @@ uint64_t train_worker_clock(const struct train_worker *w);
 /* All batches of @peer below this clock are here: what acks carry. */
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer);
 
+/* A CLOSE or END waits to be taken. */
+bool train_worker_gate_open(const struct train_worker *w);
+
 /* END was decided: the job is done, or must stop. */
 bool train_worker_ended(const struct train_worker *w);
 

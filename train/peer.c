@@ -1,0 +1,367 @@
+#include "train/peer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "train/meet.h"
+
+/* How long peers wait for one another at the start, at least: the others may
+ * still be reading their data. */
+#define MEET_NS (600 * CLOCK_S)
+
+/* Patience before a batch is asked for again, as a share of the peer timeout.
+ * libfabric loses nothing, so this is for what a peer dropped. */
+#define RETRY_SHARE 4
+
+struct peer {
+    const struct train_peer_options *o;
+    struct pool *pool;
+    struct train_replica replica;
+    bool has_replica;
+    struct dataset data, test;
+    bool has_data, has_test;
+    struct p2p_transport *transport;
+    struct ckpt_log *log;
+    struct train_hub *hub;
+    uint64_t first_clock, last_clock;
+    uint64_t *applied; /* (n_peers), see struct train_worker_options. */
+};
+
+static void peer_close(struct peer *p)
+{
+    train_hub_destroy(p->hub);
+    if (p->transport != NULL) {
+        p->transport->ops->close(p->transport);
+    }
+    if (p->has_test) {
+        dataset_fini(&p->test);
+    }
+    if (p->has_replica) {
+        train_replica_close(&p->replica);
+    }
+    if (p->has_data) {
+        dataset_fini(&p->data);
+    }
+    free(p->applied);
+    pool_destroy(p->pool);
+}
+
+static int read_test(struct peer *p, struct err *e)
+{
+    const struct train_run *run = &p->replica.run;
+    struct dataset_options o = {
+        .schema = &run->schema, .pool = p->pool, .log = p->o->log};
+    int rc;
+
+    if (run->test == NULL || p->o->rank != 0) {
+        return 0;
+    }
+    rc = dataset_read(&p->test, run->test, &o, e);
+    p->has_test = rc == 0;
+    return rc;
+}
+
+static int
+read_shard(struct peer *p, struct train_run *run, bool known, struct err *e)
+{
+    struct dataset_options o = {.shard = p->o->rank,
+                                .n_shards = run->n_peers,
+                                .schema = known ? &run->schema : NULL,
+                                .transform = run->schema.transform,
+                                .normalize = run->schema.normalize,
+                                .featurizer = run->schema.featurizer,
+                                .n_features = run->schema.n_features,
+                                .labels = run->labels,
+                                .pool = p->pool,
+                                .log = p->o->log};
+    int rc = dataset_read(&p->data, run->data, &o, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    p->has_data = true;
+    if (p->data.n_rows == 0) {
+        return err_set(e, ERR_INVALID,
+                       "%s has %" PRIu64 " rows: not one for each of %u peers",
+                       run->data, p->data.n_rows_file, run->n_peers);
+    }
+    return 0;
+}
+
+/* What the data says of a new job. */
+static int complete_run(struct peer *p, struct train_run *run, struct err *e)
+{
+    int rc;
+
+    dataset_schema_fini(&run->schema);
+    rc = dataset_schema_copy(&run->schema, &p->data.schema, e);
+    if (rc != 0) {
+        return rc;
+    }
+    run->n_rows = p->data.n_rows_file;
+    run->data_fingerprint = p->data.fingerprint;
+    if (run->clocks == 0) {
+        double clocks = ceil(p->o->epochs * (double)run->n_rows /
+                             ((double)run->batch * run->n_peers));
+        run->clocks = clocks < 1 ? 1 : (uint64_t)clocks;
+    }
+    p->last_clock = run->clocks;
+    return 0;
+}
+
+static int begin_new(struct peer *p, struct err *e)
+{
+    struct train_run *run = p->o->run;
+    int rc = read_shard(p, run, false, e);
+
+    rc = rc != 0 ? rc : complete_run(p, run, e);
+    rc = rc != 0 ? rc : train_replica_create(&p->replica, run, p->pool, e);
+    p->has_replica = rc == 0;
+    return rc;
+}
+
+static int begin_again(struct peer *p, struct err *e)
+{
+    struct train_run *run;
+    int rc = train_replica_open(&p->replica, p->o->dir, p->o->rank, p->pool, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    p->has_replica = true;
+    run = &p->replica.run;
+    p->last_clock = p->o->clocks != 0 ? p->o->clocks : run->clocks;
+    rc = read_shard(p, run, true, e);
+    if (rc == 0 && (p->data.fingerprint != run->data_fingerprint ||
+                    p->data.n_rows_file != run->n_rows)) {
+        rc = err_set(e, ERR_INVALID,
+                     "%s is not what the run began with: it had %" PRIu64
+                     " rows, now %" PRIu64 ", or other labels",
+                     run->data, run->n_rows, p->data.n_rows_file);
+    }
+    return rc;
+}
+
+/* Which batches of whom are in W_clock: the last that steps name. */
+static int find_applied(struct peer *p, uint64_t clock, struct err *e)
+{
+    uint32_t n = p->replica.run.n_peers, missing = n;
+    struct ckpt_step step;
+    int rc = 0;
+
+    p->applied = calloc(n, sizeof *p->applied);
+    if (p->applied == NULL) {
+        return err_set(e, ERR_NOMEM, "clocks of %u peers", n);
+    }
+    ckpt_step_init(&step);
+    for (uint64_t c = clock; rc == 0 && c > 0 && missing > 0; c--) {
+        rc = ckpt_reader_step(p->replica.reader, c - 1, &step, e);
+        for (size_t i = step.n_ops; rc == 0 && i > 0; i--) {
+            const struct ckpt_op *op = &step.ops[i - 1];
+            if (op->kind != SV_OP_APPLY || op->matrix != 0 || op->origin >= n ||
+                p->applied[op->origin] > op->clock) {
+                continue;
+            }
+            missing -= p->applied[op->origin] == 0;
+            p->applied[op->origin] = op->clock + 1;
+        }
+    }
+    ckpt_step_fini(&step);
+    return rc;
+}
+
+static int open_log(struct peer *p, struct err *e)
+{
+    const struct train_run *run = &p->replica.run;
+    char *dir = train_peer_dir(p->o->dir, p->o->rank), *json = NULL;
+    struct ckpt_log_options lo = {.run = run->run,
+                                  .peer = p->o->rank,
+                                  .durability = run->durability,
+                                  .interval_ns = run->durability_ns,
+                                  .log = p->o->log};
+    int rc = dir == NULL ? err_set(e, ERR_NOMEM, "path of the log") : 0;
+
+    lo.dir = dir;
+    if (rc == 0 && p->o->resume) {
+        rc = ckpt_log_reopen(&p->log, &lo, p->first_clock, e);
+    } else if (rc == 0) {
+        rc = train_run_to_json(run, &json, e);
+        lo.run_json = json;
+        rc = rc != 0 ? rc : ckpt_log_create(&p->log, &lo, e);
+    }
+    free(json);
+    free(dir);
+    return rc;
+}
+
+/* Agree with the others on the job, and on the clock to begin with. */
+static int meet(struct peer *p, struct err *e)
+{
+    struct train_run *run = &p->replica.run;
+    struct train_note note = {.fingerprint =
+                                  train_run_fingerprint(run) ^ p->last_clock};
+    struct train_meet_options mo = {.rendezvous = p->o->rendezvous,
+                                    .provider = p->o->provider,
+                                    .node = p->o->node,
+                                    .rank = p->o->rank,
+                                    .n_peers = run->n_peers,
+                                    .timeout_ns = MEET_NS,
+                                    .interrupted = p->o->interrupted,
+                                    .log = p->o->log};
+    uint64_t session = clock_nonce();
+
+    if (p->o->resume) {
+        note.run = run->run;
+        note.clocks = ckpt_reader_clocks(p->replica.reader);
+    }
+    p->first_clock = note.clocks;
+    if (run->n_peers > 1) {
+        int rc =
+            train_meet(&p->transport, &mo, &note, &session, &p->first_clock, e);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (!p->o->resume) {
+        run->run = session;
+    }
+    return 0;
+}
+
+/* The log is cut behind the first clock, but the reader's files are mapped:
+ * what it reads lies before the cut. */
+static int
+load_own(void *arg, uint64_t clock, struct blob **blob, struct err *e)
+{
+    struct peer *p = arg;
+    const uint8_t *first = NULL;
+    struct buf all;
+    int rc = 0;
+
+    if (p->replica.reader == NULL) {
+        return err_set(e, ERR_NOT_FOUND, "no batch before clock 0");
+    }
+    buf_init(&all);
+    for (size_t i = 0; rc == 0 && i < p->replica.n_states; i++) {
+        size_t size;
+        rc = ckpt_reader_batch(p->replica.reader, p->o->rank, clock,
+                               (uint16_t)i, &first, &size, e);
+        if (rc == 0) {
+            buf_put(&all, first, size);
+        }
+    }
+    if (rc == 0) {
+        *blob = all.failed ? NULL : blob_copy(all.data, all.size);
+        rc = *blob == NULL
+                 ? err_set(e, ERR_NOMEM, "batch of clock %" PRIu64, clock)
+                 : 0;
+    }
+    buf_fini(&all);
+    return rc;
+}
+
+static int restore(struct peer *p, struct err *e)
+{
+    int rc = 0;
+
+    if (!p->o->resume) {
+        return 0;
+    }
+    if (p->first_clock >= p->last_clock) {
+        log_info(p->o->log, "the run is complete at clock %" PRIu64,
+                 p->first_clock);
+        p->last_clock = p->first_clock;
+    }
+    rc = find_applied(p, p->first_clock, e);
+    rc = rc != 0
+             ? rc
+             : train_replica_seek(&p->replica, p->first_clock, NULL, NULL, e);
+    return rc;
+}
+
+static int open_hub(struct peer *p, struct err *e)
+{
+    const struct train_run *run = &p->replica.run;
+    struct train_hub_options ho = {
+        .worker = {.self = p->o->rank,
+                   .n_peers = run->n_peers,
+                   .mode = run->mode,
+                   .staleness = run->staleness,
+                   .first_clock = p->first_clock,
+                   .last_clock = p->last_clock,
+                   .applied = p->applied,
+                   .retry_ns = run->peer_timeout_ns / RETRY_SHARE,
+                   .log = p->o->log},
+        .n_matrices = p->replica.n_states,
+        .transport = p->transport,
+        .peer_timeout_ns = run->peer_timeout_ns,
+        .load = load_own,
+        .load_arg = p,
+        .interrupted = p->o->interrupted,
+        .log = p->o->log,
+    };
+
+    return train_hub_create(&p->hub, &ho, e);
+}
+
+/* The log is made durable whatever happened; the first error is the one that
+ * counts. */
+static int close_log(struct peer *p, int rc, struct err *e)
+{
+    struct err late;
+    int late_rc;
+
+    if (p->log == NULL) {
+        return rc;
+    }
+    late_rc = ckpt_log_close(p->log, &late);
+    p->log = NULL;
+    if (late_rc != 0 && rc == 0) {
+        *e = late;
+        return late_rc;
+    }
+    return rc;
+}
+
+static int train(struct peer *p, struct train_summary *s, struct err *e)
+{
+    struct train_loop_options lo = {.replica = &p->replica,
+                                    .data = &p->data,
+                                    .test = p->has_test ? &p->test : NULL,
+                                    .self = p->o->rank,
+                                    .last_clock = p->last_clock,
+                                    .interrupted = p->o->interrupted,
+                                    .progress = p->o->progress,
+                                    .progress_arg = p->o->progress_arg,
+                                    .diagnostics = p->o->log};
+    int rc = open_log(p, e);
+
+    rc = rc != 0 ? rc : open_hub(p, e);
+    if (rc == 0) {
+        lo.hub = p->hub;
+        lo.log = p->log;
+        rc = train_loop_run(&lo, s, e);
+    }
+    return close_log(p, rc, e);
+}
+
+int train_peer_run(const struct train_peer_options *o,
+                   struct train_summary *s,
+                   struct err *e)
+{
+    struct peer p = {.o = o};
+    int rc;
+
+    memset(s, 0, sizeof *s);
+    rc = pool_create(&p.pool, o->n_threads, e);
+    rc = rc != 0 ? rc : o->resume ? begin_again(&p, e) : begin_new(&p, e);
+    rc = rc != 0 ? rc : read_test(&p, e);
+    rc = rc != 0 ? rc : meet(&p, e);
+    rc = rc != 0 ? rc : restore(&p, e);
+    rc = rc != 0 ? rc : train(&p, s, e);
+    peer_close(&p);
+    return rc;
+}
