@@ -176,8 +176,9 @@ vecs_reserve(struct sv_vecs *x, size_t n, size_t n_entries, struct err *e)
         return err_set(e, ERR_FULL, "batch of %zu entries: 2^32 - 1 fit",
                        n_entries);
     }
+    /* Lists that are all empty lie somewhere too: NULL would mean dense. */
     rc = reserve_ptr(x, n, e);
-    return rc != 0 ? rc : reserve_entries(x, n_entries, e);
+    return rc != 0 ? rc : reserve_entries(x, n_entries > 0 ? n_entries : 1, e);
 }
 
 static int pairs_reserve(struct sv_batch *b, size_t n, struct err *e)
