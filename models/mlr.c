@@ -363,7 +363,7 @@ finish_u(struct job *job, bool sparse, size_t n_entries, struct err *e)
         pool_run(in->pool, n_chunks, task_put_v, job);
     }
     if (!sparse) {
-        if (from == job->m->u) {
+        if (from == job->m->u && in->n > 0) {
             memcpy(u->val, from, (size_t)in->n * u->ld * sizeof *from);
         }
         return 0;
