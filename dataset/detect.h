@@ -1,0 +1,37 @@
+/* Which format a file has, by its first bytes. */
+
+#ifndef DATASET_DETECT_H_
+#define DATASET_DETECT_H_
+
+#include <stddef.h>
+
+enum dataset_format {
+    DATASET_LIBSVM,
+    DATASET_TEXT,
+    DATASET_LDAC,
+    DATASET_BOW,
+    DATASET_TRIPLES,
+    DATASET_IDX,
+    DATASET_NPY,
+    DATASET_BIN
+};
+
+/* Binary formats are known by their magic numbers. Text is known by what all
+ * lines have in common that end within the (@size) bytes at @head, comments
+ * and empty ones left aside; the first rule that fits holds:
+ *
+ *   bag of words  three lines of one number, then lines of three
+ *   triples       lines of three numbers
+ *   LDA-C         "n i:x ...", n whole and always the number of pairs, and an
+ *                 index 0 somewhere or a name in ".ldac"
+ *   LIBSVM        words, all but the first of them "i:x"; or a name in ".svm"
+ *   text          the rest
+ *
+ * head[size] is readable and '\n', as that of dataset_input_head() is. @name
+ * may be NULL; ".gz" at its end does not count. */
+enum dataset_format
+dataset_detect(const char *name, const char *head, size_t size);
+
+const char *dataset_format_name(enum dataset_format f);
+
+#endif /* DATASET_DETECT_H_ */
