@@ -6,7 +6,7 @@
 
 #define LANES     8
 #define STRIP_MAX 12 /* Vectors in a strip; two more are needed. */
-#define AHEAD     4  /* Rows of W that are fetched before their turn. */
+#define AHEAD     8  /* Rows of W that are fetched before their turn. */
 
 /* Columns [col, col + 8 NV) of all rows of the block. NV is a constant where
  * this is inlined, so that the sums stay in registers. */
