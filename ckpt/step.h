@@ -23,6 +23,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/hash.h"
 #include "sv/apply.h"
 #include "sv/record.h"
 
@@ -92,5 +93,20 @@ int ckpt_step_read(struct ckpt_step *s,
                    const struct sv_record *r,
                    const uint8_t *payload,
                    struct err *e);
+
+/* The digest of a matrix: a record SV_RECORD_DIGEST whose clock is that of W
+ * and whose payload is u64 high, u64 low. Append one. Errors: ERR_NOMEM. */
+int ckpt_digest_write(struct buf *out,
+                      uint32_t view,
+                      uint32_t self,
+                      uint64_t clock,
+                      uint16_t matrix,
+                      struct hash128 digest);
+
+/* Read the payload of a valid record @r. Errors: ERR_CORRUPT. */
+int ckpt_digest_read(struct hash128 *digest,
+                     const struct sv_record *r,
+                     const uint8_t *payload,
+                     struct err *e);
 
 #endif /* CKPT_STEP_H_ */

@@ -1,0 +1,87 @@
+/* What is in a log: its segments, mapped read-only, and where each record is.
+ *
+ * Entries come from the index where it holds, and from going through the
+ * segments where it lags. The catalog is what was there when it was opened; a
+ * writer may go on behind it.
+ *
+ * A torn tail (see ckpt/log.h) is left out. It is what follows the last valid
+ * record of the last segment, if no valid record follows, or if the index says
+ * that it was never synced. Segments that hold nothing but a torn tail may
+ * stand behind it.
+ */
+
+#ifndef CKPT_CATALOG_H_
+#define CKPT_CATALOG_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ckpt/index.h"
+#include "core/err.h"
+#include "sv/record.h"
+
+struct ckpt_segment {
+    uint32_t number;
+    uint64_t first_clock;
+    const uint8_t *data; /* Mapped, file_size bytes. NULL if there are none. */
+    uint64_t file_size;
+    uint64_t size;    /* Where the last valid record ends. 0: nothing valid. */
+    uint64_t indexed; /* Up to where the index was good. */
+    uint64_t durable; /* What the index says was synced. */
+};
+
+/* Entries of one kind, by (clock, origin, matrix, sequence). */
+struct ckpt_entries {
+    struct ckpt_entry *at;
+    size_t n, room;
+};
+
+struct ckpt_catalog {
+    uint64_t run;
+    uint32_t peer;
+    char *run_json;
+    struct ckpt_segment *segments;
+    size_t n_segments; /* Those that count come first: */
+    size_t n_valid;    /* the others are leftovers of a crash. */
+    struct ckpt_entries kinds[SV_RECORD_KIND_END];
+    int index_rc; /* 0: the index held (it may lag); else why it did not, */
+    struct err index_err; /* in words. */
+};
+
+/* Map the segments in @dir, and read their headers: no entries yet.
+ *
+ * Errors: ERR_NOT_FOUND  no log there.
+ *         ERR_CORRUPT    a segment is missing, or a header is damaged.
+ *         ERR_IO, ERR_NOMEM. @c needs no close then. */
+int ckpt_catalog_map(struct ckpt_catalog *c, const char *dir, struct err *e);
+
+/* Map the segments and find all records. Errors: as map; ERR_CORRUPT: damage
+ * that is not a torn tail: file and offset. */
+int ckpt_catalog_open(struct ckpt_catalog *c,
+                      const char *dir,
+                      bool use_index,
+                      struct err *e);
+void ckpt_catalog_close(struct ckpt_catalog *c);
+
+/* The first entry of @kind with this clock, origin and matrix, or NULL. */
+const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
+                                           enum sv_record_kind kind,
+                                           uint64_t clock,
+                                           uint32_t origin,
+                                           uint16_t matrix);
+
+/* The bytes of a record, its header read and compared with @entry.
+ * Errors: ERR_CORRUPT. */
+int ckpt_catalog_read(const struct ckpt_catalog *c,
+                      const struct ckpt_entry *entry,
+                      struct sv_record *r,
+                      const uint8_t **data,
+                      struct err *e);
+
+/* Steps 0..n-1 are there, and all batches that they name. */
+int ckpt_catalog_count_clocks(const struct ckpt_catalog *c,
+                              uint64_t *n,
+                              struct err *e);
+
+#endif /* CKPT_CATALOG_H_ */

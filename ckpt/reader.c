@@ -1,0 +1,151 @@
+#include "ckpt/reader.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "ckpt/catalog.h"
+
+struct ckpt_reader {
+    struct ckpt_catalog catalog;
+    uint64_t clocks;
+};
+
+int ckpt_reader_open(struct ckpt_reader **r, const char *dir, struct err *e)
+{
+    struct ckpt_reader *x = calloc(1, sizeof *x);
+    int rc;
+
+    if (x == NULL) {
+        return err_set(e, ERR_NOMEM, "open log %s", dir);
+    }
+    rc = ckpt_catalog_open(&x->catalog, dir, true, e);
+    if (rc == 0) {
+        rc = ckpt_catalog_count_clocks(&x->catalog, &x->clocks, e);
+    }
+    if (rc != 0) {
+        ckpt_reader_close(x);
+        return err_wrap(e, rc, "open log %s", dir);
+    }
+    *r = x;
+    return 0;
+}
+
+void ckpt_reader_close(struct ckpt_reader *r)
+{
+    if (r != NULL) {
+        ckpt_catalog_close(&r->catalog);
+        free(r);
+    }
+}
+
+uint64_t ckpt_reader_run(const struct ckpt_reader *r)
+{
+    return r->catalog.run;
+}
+
+uint32_t ckpt_reader_peer(const struct ckpt_reader *r)
+{
+    return r->catalog.peer;
+}
+
+const char *ckpt_reader_run_json(const struct ckpt_reader *r)
+{
+    return r->catalog.run_json;
+}
+
+uint64_t ckpt_reader_clocks(const struct ckpt_reader *r)
+{
+    return r->clocks;
+}
+
+int ckpt_reader_step(struct ckpt_reader *r,
+                     uint64_t clock,
+                     struct ckpt_step *step,
+                     struct err *e)
+{
+    const struct ckpt_entries *steps = &r->catalog.kinds[SV_RECORD_STEP];
+    const uint8_t *data;
+    struct sv_record fields;
+    size_t size;
+    int rc;
+
+    if (clock >= r->clocks) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "clock %" PRIu64 ": the log has %" PRIu64, clock,
+                       r->clocks);
+    }
+    rc = ckpt_catalog_read(&r->catalog, &steps->at[clock], &fields, &data, e);
+    if (rc == 0) {
+        rc = sv_record_read(&fields, data, steps->at[clock].size, &size, e);
+    }
+    if (rc == 0) {
+        rc = ckpt_step_read(step, &fields, data + SV_RECORD_SIZE, e);
+    }
+    return rc == 0 ? 0 : err_wrap(e, rc, "step of clock %" PRIu64, clock);
+}
+
+int ckpt_reader_batch(const struct ckpt_reader *r,
+                      uint32_t origin,
+                      uint64_t clock,
+                      uint16_t matrix,
+                      const uint8_t **data,
+                      size_t *size,
+                      struct err *e)
+{
+    const struct ckpt_entry *entry =
+        ckpt_catalog_find(&r->catalog, SV_RECORD_BATCH, clock, origin, matrix);
+    struct sv_record fields;
+    int rc;
+
+    if (entry == NULL) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "batch of peer %u, clock %" PRIu64
+                       ", matrix %u is not in the log",
+                       origin, clock, matrix);
+    }
+    rc = ckpt_catalog_read(&r->catalog, entry, &fields, data, e);
+    if (rc == 0) {
+        *size = (size_t)entry->size;
+    }
+    return rc;
+}
+
+bool ckpt_reader_digest(const struct ckpt_reader *r,
+                        uint64_t clock,
+                        uint16_t matrix,
+                        struct hash128 *digest)
+{
+    const struct ckpt_entry *entry = ckpt_catalog_find(
+        &r->catalog, SV_RECORD_DIGEST, clock, r->catalog.peer, matrix);
+    const uint8_t *data;
+    struct sv_record fields;
+    size_t size;
+
+    return entry != NULL &&
+           ckpt_catalog_read(&r->catalog, entry, &fields, &data, NULL) == 0 &&
+           sv_record_read(&fields, data, (size_t)entry->size, &size, NULL) ==
+               0 &&
+           ckpt_digest_read(digest, &fields, data + SV_RECORD_SIZE, NULL) == 0;
+}
+
+bool ckpt_reader_next_digest(const struct ckpt_reader *r,
+                             uint64_t clock,
+                             uint64_t *at)
+{
+    const struct ckpt_entries *list = &r->catalog.kinds[SV_RECORD_DIGEST];
+    size_t low = 0, high = list->n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (list->at[mid].clock < clock) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    if (low == list->n) {
+        return false;
+    }
+    *at = list->at[low].clock;
+    return true;
+}
