@@ -591,7 +591,7 @@ int train_loop_run(const struct train_loop_options *o,
     int rc;
 
     memset(s, 0, sizeof *s);
-    s->clock = first;
+    s->clock = s->first_clock = first;
     s->clocks = o->last_clock;
     s->test_loss = s->test_accuracy = NAN;
     rc = loop_init(&l, e);

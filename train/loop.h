@@ -20,8 +20,9 @@
 /* What a peer has to tell about its training so far. Sums are of this process:
  * what came before a resume is not in them. */
 struct train_summary {
-    uint64_t clock;  /* W_clock is there. */
-    uint64_t clocks; /* Of the whole job. */
+    uint64_t clock;       /* W_clock is there. */
+    uint64_t first_clock; /* Where this process began. */
+    uint64_t clocks;      /* Of the whole job. */
     double epoch;
     double loss;          /* Mean over the last minibatches, nats. */
     double test_loss;     /* NaN: never evaluated. */

@@ -101,6 +101,7 @@ static int complete_run(struct peer *p, struct train_run *run, struct err *e)
     if (rc != 0) {
         return rc;
     }
+    train_run_default(run, p->data.dense);
     run->n_rows = p->data.n_rows_file;
     run->data_fingerprint = p->data.fingerprint;
     if (run->clocks == 0) {
@@ -263,7 +264,7 @@ load_own(void *arg, uint64_t clock, struct blob **blob, struct err *e)
     return rc;
 }
 
-static int restore(struct peer *p, struct err *e)
+static int find_start(struct peer *p, struct err *e)
 {
     int rc = 0;
 
@@ -326,6 +327,22 @@ static int close_log(struct peer *p, int rc, struct err *e)
     return rc;
 }
 
+/* The network thread runs while the replica is rebuilt, so that the others know
+ * that we live. */
+static int restore(struct peer *p, struct err *e)
+{
+    int rc = 0;
+
+    if (p->o->resume) {
+        rc = train_replica_seek(&p->replica, p->first_clock, NULL, NULL, e);
+    }
+    rc = rc != 0 ? rc : open_log(p, e);
+    if (rc != 0) {
+        train_hub_stop(p->hub, rc, e->msg);
+    }
+    return rc;
+}
+
 static int train(struct peer *p, struct train_summary *s, struct err *e)
 {
     struct train_loop_options lo = {.replica = &p->replica,
@@ -337,9 +354,9 @@ static int train(struct peer *p, struct train_summary *s, struct err *e)
                                     .progress = p->o->progress,
                                     .progress_arg = p->o->progress_arg,
                                     .diagnostics = p->o->log};
-    int rc = open_log(p, e);
+    int rc = open_hub(p, e);
 
-    rc = rc != 0 ? rc : open_hub(p, e);
+    rc = rc != 0 ? rc : restore(p, e);
     if (rc == 0) {
         lo.hub = p->hub;
         lo.log = p->log;
@@ -360,7 +377,7 @@ int train_peer_run(const struct train_peer_options *o,
     rc = rc != 0 ? rc : o->resume ? begin_again(&p, e) : begin_new(&p, e);
     rc = rc != 0 ? rc : read_test(&p, e);
     rc = rc != 0 ? rc : meet(&p, e);
-    rc = rc != 0 ? rc : restore(&p, e);
+    rc = rc != 0 ? rc : find_start(&p, e);
     rc = rc != 0 ? rc : train(&p, s, e);
     peer_close(&p);
     return rc;

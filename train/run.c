@@ -26,6 +26,21 @@ void train_run_fini(struct train_run *r)
     memset(r, 0, sizeof *r);
 }
 
+void train_run_default(struct train_run *r, bool dense_data)
+{
+    static const float LR[SV_RULE_COUNT] = {[SV_PLAIN] = 1.0f,
+                                            [SV_MOMENTUM] = 0.1f,
+                                            [SV_ROWGRAD] = 2.0f,
+                                            [SV_ADAGRAD] = 0.2f};
+
+    if (r->rule == SV_RULE_COUNT) {
+        r->rule = dense_data ? SV_PLAIN : SV_ROWGRAD;
+    }
+    if (r->lr == 0) {
+        r->lr = LR[r->rule];
+    }
+}
+
 /* Numbers of 64 bits go as hex text: JSON's integers are signed. */
 static json_t *json_u64(uint64_t x)
 {

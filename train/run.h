@@ -36,14 +36,14 @@ struct train_run {
     bool bias;      /* A constant feature. */
     uint32_t n_peers;
     uint64_t seed;
-    uint32_t batch;  /* Samples per peer and clock. */
-    uint64_t clocks; /* Of the whole job. */
-    enum sv_rule rule;
-    float lr;
-    float eps;      /* rowgrad, adagrad. */
-    float momentum; /* momentum: M is multiplied by it every clock. */
-    float decay;    /* W is multiplied by 1 - lr decay every clock. */
-    float tau;      /* Sparsification of u, 0: none. */
+    uint32_t batch;    /* Samples per peer and clock. */
+    uint64_t clocks;   /* Of the whole job. */
+    enum sv_rule rule; /* SV_RULE_COUNT: see train_run_default(). */
+    float lr;          /* 0: see train_run_default(). */
+    float eps;         /* rowgrad, adagrad. */
+    float momentum;    /* momentum: M is multiplied by it every clock. */
+    float decay;       /* W is multiplied by 1 - lr decay every clock. */
+    float tau;         /* Sparsification of u, 0: none. */
     bool unbiased;
     enum train_mode mode;
     uint32_t staleness;        /* pipeline, ssp: s. */
@@ -64,6 +64,10 @@ struct train_run {
 
 void train_run_init(struct train_run *r);
 void train_run_fini(struct train_run *r);
+
+/* Choose what the user left open: the rule by the form of the data, the
+ * learning rate by the rule. Values are those of docs/measurements.md. */
+void train_run_default(struct train_run *r, bool dense_data);
 
 /* Errors: ERR_NOMEM. The text is malloc()ed. */
 int train_run_to_json(const struct train_run *r, char **text, struct err *e);
