@@ -171,8 +171,8 @@ static int measure(struct sv_state *s,
     return status;
 }
 
-/* Speeds of all instruction sets. What took @cost seconds for a unit of work
- * before is left out where that would be too long. */
+/* Speeds of all instruction sets. What took @cost seconds for a GFLOP before is
+ * left out where that would be too long. */
 static int run_work(const struct work *w,
                     struct pool *pool,
                     double result[N_ISAS],
@@ -187,6 +187,7 @@ static int run_work(const struct work *w,
     if (status != 0) {
         return status;
     }
+    memset(s.w.data, 0, s.w.size); /* Pages are there before time counts. */
     status = make_batch(&b, w, e);
     const double size = status == 0 ? amount(&b, w) : 0;
     for (size_t i = 0; i < N_ISAS && status == 0; i++) {
@@ -197,7 +198,7 @@ static int run_work(const struct work *w,
         }
         status = measure(&s, &b, pool, &seconds, e);
         result[i] = size / seconds;
-        cost[i] = seconds / size;
+        cost[i] = w->v_nnz == 0 ? seconds / size : cost[i];
     }
     sv_batch_fini(&b);
     sv_state_fini(&s);
