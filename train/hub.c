@@ -43,12 +43,17 @@ static struct blob **slot(struct train_hub *h, p2p_peer peer, uint64_t clock)
     return &h->store[(size_t)peer * TRAIN_WINDOW + clock % TRAIN_WINDOW];
 }
 
+static uint64_t now(const struct train_hub *h)
+{
+    return h->o.now != NULL ? h->o.now(h->o.now_arg) : clock_ns();
+}
+
 /* Report an event to the engine. The mutex is held. */
 static int step(struct train_hub *h, struct train_event ev)
 {
     int rc;
 
-    ev.now_ns = clock_ns();
+    ev.now_ns = now(h);
     rc = train_worker_step(h->worker, &ev);
     if (rc == ERR_NOMEM) {
         ev = (struct train_event){.kind = TRAIN_EVENT_STOP,
@@ -260,7 +265,7 @@ static bool poll_all(struct train_hub *h)
     int rc = 0;
 
     for (int i = 0; i < EVENTS_PER_TURN; i++) {
-        rc = mesh_poll(h->mesh, clock_ns(), &ev, &e);
+        rc = mesh_poll(h->mesh, now(h), &ev, &e);
         if (rc != 0) {
             break;
         }
@@ -296,12 +301,12 @@ static void sum_stats(struct train_hub *h, struct p2p_stats *sum)
 static uint64_t tick(struct train_hub *h)
 {
     struct p2p_stats stats;
-    uint64_t now = clock_ns(), due;
+    uint64_t t = now(h), due;
 
     sum_stats(h, &stats);
     pthread_mutex_lock(&h->mutex);
     h->stats = stats;
-    if (train_worker_due_ns(h->worker) <= now) {
+    if (train_worker_due_ns(h->worker) <= t) {
         (void)step(h, (struct train_event){.kind = TRAIN_EVENT_TICK,
                                            .peer = h->o.worker.self});
     }
@@ -313,7 +318,7 @@ static uint64_t tick(struct train_hub *h)
     if (mesh_due_ns(h->mesh) < due) {
         due = mesh_due_ns(h->mesh);
     }
-    return due <= now ? 0 : due - now < WAIT_NS_MAX ? due - now : WAIT_NS_MAX;
+    return due <= t ? 0 : due - t < WAIT_NS_MAX ? due - t : WAIT_NS_MAX;
 }
 
 /* Flush what is queued, say goodbye and wait a little for the others'. */
@@ -342,20 +347,28 @@ static void farewell(struct train_hub *h)
     }
 }
 
+uint64_t train_hub_turn(struct train_hub *h)
+{
+    bool any;
+    uint64_t idle_ns;
+
+    perform_all(h);
+    any = poll_all(h);
+    idle_ns = tick(h);
+    if (any) {
+        return 0;
+    }
+    return h->n_deferred > 0 && idle_ns > CLOCK_MS ? CLOCK_MS : idle_ns;
+}
+
 static void *network_main(void *arg)
 {
     struct train_hub *h = arg;
 
     while (!atomic_load(&h->quit)) {
-        bool any;
-        uint64_t idle_ns;
-        perform_all(h);
-        any = poll_all(h);
-        idle_ns = tick(h);
-        if (!any && idle_ns > 0 && h->n_deferred == 0) {
+        uint64_t idle_ns = train_hub_turn(h);
+        if (idle_ns > 0) {
             mesh_wait(h->mesh, idle_ns);
-        } else if (!any && h->n_deferred > 0) {
-            mesh_wait(h->mesh, CLOCK_MS);
         }
     }
     farewell(h);
@@ -371,9 +384,9 @@ static int start_network(struct train_hub *h, struct err *e)
         .queue_bytes_max = QUEUE_BYTES_MAX,
         .log = h->o.log,
     };
-    int rc = mesh_create(&h->mesh, h->o.transport, &mo, clock_ns(), e);
+    int rc = mesh_create(&h->mesh, h->o.transport, &mo, now(h), e);
 
-    if (rc != 0) {
+    if (rc != 0 || h->o.now != NULL) {
         return rc;
     }
     if (pthread_create(&h->thread, NULL, network_main, h) != 0) {
@@ -550,16 +563,17 @@ static void wait_changed(struct train_hub *h)
     }
 }
 
-int train_hub_gate(struct train_hub *h,
-                   struct train_hub_item **items,
-                   size_t *n_items,
-                   struct err *e)
+/* Wait for the gate, or look once. */
+static int gate(struct train_hub *h,
+                bool wait,
+                struct train_hub_item **items,
+                size_t *n_items,
+                struct err *e)
 {
     int rc;
 
-    h->n_items = 0; /* The caller has let go of the blobs. */
     pthread_mutex_lock(&h->mutex);
-    while ((rc = take(h, e)) == 0) {
+    while ((rc = take(h, e)) == 0 && wait) {
         wait_changed(h);
     }
     pthread_mutex_unlock(&h->mutex);
@@ -567,9 +581,29 @@ int train_hub_gate(struct train_hub *h,
         drop_items(h);
         return rc;
     }
+    if (rc == 0) {
+        return ERR_AGAIN;
+    }
     *items = h->items;
     *n_items = h->n_items;
+    h->n_items = 0; /* The blobs are the caller's now. */
     return 0;
+}
+
+int train_hub_gate(struct train_hub *h,
+                   struct train_hub_item **items,
+                   size_t *n_items,
+                   struct err *e)
+{
+    return gate(h, true, items, n_items, e);
+}
+
+int train_hub_try_gate(struct train_hub *h,
+                       struct train_hub_item **items,
+                       size_t *n_items,
+                       struct err *e)
+{
+    return gate(h, false, items, n_items, e);
 }
 
 void train_hub_digest(struct train_hub *h,
@@ -603,6 +637,16 @@ void train_hub_stop(struct train_hub *h, int reason, const char *why)
                                        .why = why});
     pthread_mutex_unlock(&h->mutex);
     wake_network(h);
+}
+
+bool train_hub_ended(struct train_hub *h)
+{
+    bool ended;
+
+    pthread_mutex_lock(&h->mutex);
+    ended = train_worker_ended(h->worker);
+    pthread_mutex_unlock(&h->mutex);
+    return ended;
 }
 
 int train_hub_outcome(struct train_hub *h, p2p_peer *peer, char *why)

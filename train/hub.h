@@ -28,7 +28,11 @@ struct train_hub_options {
     int (*load)(void *arg, uint64_t clock, struct blob **blob, struct err *e);
     void *load_arg;
     const volatile sig_atomic_t *interrupted; /* Nonzero: stop. May be NULL. */
-    struct log *log;                          /* Used by both threads. */
+    /* For simulation: what time it is, in place of clock_ns(). There is no
+     * network thread then; train_hub_turn() does its work. NULL: real time. */
+    uint64_t (*now)(void *arg);
+    void *now_arg;
+    struct log *log; /* Used by both threads. */
 };
 
 /* One batch to apply, in order. */
@@ -60,6 +64,16 @@ int train_hub_gate(struct train_hub *h,
                    size_t *n_items,
                    struct err *e);
 
+/* The same without waiting. Errors: as above, and ERR_AGAIN: not closed yet. */
+int train_hub_try_gate(struct train_hub *h,
+                       struct train_hub_item **items,
+                       size_t *n_items,
+                       struct err *e);
+
+/* One turn of the network thread: send, receive, look at deadlines. Returns for
+ * how long nothing needs to be done unless something arrives; 0: turn again. */
+uint64_t train_hub_turn(struct train_hub *h);
+
 /* The digest of W_@clock is known. Call it for the last clock in any case. */
 void train_hub_digest(struct train_hub *h,
                       uint64_t clock,
@@ -70,6 +84,9 @@ void train_hub_wait_end(struct train_hub *h);
 
 /* This peer has to stop. Tells the others. */
 void train_hub_stop(struct train_hub *h, int reason, const char *why);
+
+/* Nothing more is to be done here: see train_hub_outcome(). */
+bool train_hub_ended(struct train_hub *h);
 
 /* 0: all is well so far. Else why the job stops. @why (ERR_MSG_SIZE). */
 int train_hub_outcome(struct train_hub *h, p2p_peer *peer, char *why);

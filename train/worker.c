@@ -264,6 +264,23 @@ static p2p_peer holdup(const struct train_worker *w)
     return w->o.n_peers;
 }
 
+/* Let go of our batches that everybody has, ourselves included. */
+static void release(struct train_worker *w)
+{
+    uint64_t least = w->members[w->o.self].applied;
+
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (is_other(w, p) && w->members[p].acked < least) {
+            least = w->members[p].acked;
+        }
+    }
+    for (; w->released < least; w->released++) {
+        act(w, &w->replica,
+            (struct train_action){.kind = TRAIN_ACTION_RELEASE,
+                                  .clock = w->released});
+    }
+}
+
 static void try_close(struct train_worker *w)
 {
     if (w->state != AT_GATE || holdup(w) != w->o.n_peers) {
@@ -281,6 +298,7 @@ static void try_close(struct train_worker *w)
     act(w, &w->replica,
         (struct train_action){.kind = TRAIN_ACTION_CLOSE, .clock = w->clock});
     w->n_decided++;
+    release(w);
     w->clock++;
     w->state = w->clock == w->o.last_clock ? ENDING : COMPUTING;
 }
@@ -394,23 +412,12 @@ static int on_batch(struct train_worker *w, const struct train_event *ev)
 static void on_ack(struct train_worker *w, const struct train_event *ev)
 {
     struct member *m = &w->members[ev->peer];
-    uint64_t least = w->members[w->o.self].have;
 
-    if (ev->clock <= m->acked || ev->clock > least) {
-        return;
+    if (ev->clock > m->acked && ev->clock <= w->members[w->o.self].have) {
+        m->acked = ev->clock;
+        try_close(w);
+        release(w);
     }
-    m->acked = ev->clock;
-    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
-        if (is_other(w, p) && w->members[p].acked < least) {
-            least = w->members[p].acked;
-        }
-    }
-    for (; w->released < least; w->released++) {
-        act(w, &w->replica,
-            (struct train_action){.kind = TRAIN_ACTION_RELEASE,
-                                  .clock = w->released});
-    }
-    try_close(w);
 }
 
 static void on_want(struct train_worker *w, const struct train_event *ev)

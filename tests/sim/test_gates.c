@@ -1,0 +1,261 @@
+/* When each mode of consistency lets a peer go on, and what it has applied. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/cluster.h"
+#include "tests/support/test.h"
+
+#define MS CLOCK_MS
+
+/* Three peers; peer 2 takes three times as long. Delay is 1 ms. */
+static const struct cluster_options SLOW_PEER = {
+    .net = {.seed = 1, .n_peers = 3, .delay_ns_min = MS, .delay_ns_max = MS},
+    .clocks = 4,
+    .compute_ns = {10 * MS, 10 * MS, 30 * MS},
+};
+
+static struct cluster cluster;
+
+static void run(enum train_mode mode, uint32_t staleness, uint64_t until_ns)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    o.mode = mode;
+    o.staleness = staleness;
+    cluster_set_up(&cluster, &o);
+    cluster.telling = true;
+    cluster_run(&cluster, until_ns);
+}
+
+static void test_bsp_waits_for_the_slowest_in_every_clock(void **state)
+{
+    (void)state;
+    run(TRAIN_BSP, 0, 70 * MS);
+    cluster_expect(&cluster, "[  10] 0 > clock 0 computed\n"
+                             "[  10] 1 > clock 0 computed\n"
+                             "[  30] 2 > clock 0 computed\n"
+                             "[  30] 2 > clock 0 closed\n"
+                             "[  31] 0 > clock 0 closed\n"
+                             "[  31] 1 > clock 0 closed\n"
+                             "[  41] 0 > clock 1 computed\n"
+                             "[  41] 1 > clock 1 computed\n"
+                             "[  60] 2 > clock 1 computed\n"
+                             "[  60] 2 > clock 1 closed\n"
+                             "[  61] 0 > clock 1 closed\n"
+                             "[  61] 1 > clock 1 closed\n");
+    for (p2p_peer p = 0; p < 3; p++) {
+        assert_int_equal(cluster.nodes[p].applied[0], 3);
+        assert_int_equal(cluster.nodes[p].applied[1], 3);
+    }
+    cluster_tear_down(&cluster);
+}
+
+static void test_pipeline_applies_what_is_s_clocks_old(void **state)
+{
+    (void)state;
+    run(TRAIN_PIPELINE, 1, 45 * MS);
+    cluster_expect(&cluster, "[  10] 0 > clock 0 computed\n"
+                             "[  10] 0 > clock 0 closed\n"
+                             "[  10] 1 > clock 0 computed\n"
+                             "[  10] 1 > clock 0 closed\n"
+                             "[  20] 0 > clock 1 computed\n"
+                             "[  20] 1 > clock 1 computed\n"
+                             "[  30] 2 > clock 0 computed\n"
+                             "[  30] 2 > clock 0 closed\n"
+                             "[  31] 0 > clock 1 closed\n"
+                             "[  31] 1 > clock 1 closed\n"
+                             "[  41] 0 > clock 2 computed\n"
+                             "[  41] 1 > clock 2 computed\n");
+    assert_int_equal(cluster.nodes[0].applied[0], 0);
+    assert_int_equal(cluster.nodes[0].applied[1], 3);
+    cluster_tear_down(&cluster);
+}
+
+static void test_ssp_lets_the_fast_run_s_clocks_ahead(void **state)
+{
+    (void)state;
+    run(TRAIN_SSP, 1, 50 * MS);
+    cluster_expect(&cluster, "[  10] 0 > clock 0 computed\n"
+                             "[  10] 0 > clock 0 closed\n"
+                             "[  10] 1 > clock 0 computed\n"
+                             "[  10] 1 > clock 0 closed\n"
+                             "[  20] 0 > clock 1 computed\n"
+                             "[  20] 0 > clock 1 closed\n"
+                             "[  20] 1 > clock 1 computed\n"
+                             "[  20] 1 > clock 1 closed\n"
+                             "[  30] 0 > clock 2 computed\n"
+                             "[  30] 1 > clock 2 computed\n"
+                             "[  30] 2 > clock 0 computed\n"
+                             "[  30] 2 > clock 0 closed\n"
+                             "[  31] 0 > clock 2 closed\n"
+                             "[  31] 1 > clock 2 closed\n"
+                             "[  41] 0 > clock 3 computed\n"
+                             "[  41] 1 > clock 3 computed\n");
+    /* Its own batch at once, and what had come by then. */
+    assert_int_equal(cluster.nodes[0].applied[0], 1);
+    assert_int_equal(cluster.nodes[0].applied[1], 2);
+    cluster_tear_down(&cluster);
+}
+
+static void test_asp_waits_for_nobody_but_at_the_end(void **state)
+{
+    (void)state;
+    run(TRAIN_ASP, 0, 45 * MS);
+    cluster_expect(&cluster, "[  10] 0 > clock 0 computed\n"
+                             "[  10] 0 > clock 0 closed\n"
+                             "[  10] 1 > clock 0 computed\n"
+                             "[  10] 1 > clock 0 closed\n"
+                             "[  20] 0 > clock 1 computed\n"
+                             "[  20] 0 > clock 1 closed\n"
+                             "[  20] 1 > clock 1 computed\n"
+                             "[  20] 1 > clock 1 closed\n"
+                             "[  30] 0 > clock 2 computed\n"
+                             "[  30] 0 > clock 2 closed\n"
+                             "[  30] 1 > clock 2 computed\n"
+                             "[  30] 1 > clock 2 closed\n"
+                             "[  30] 2 > clock 0 computed\n"
+                             "[  30] 2 > clock 0 closed\n"
+                             "[  40] 0 > clock 3 computed\n"
+                             "[  40] 1 > clock 3 computed\n");
+    cluster_run(&cluster, CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 3; p++) {
+        for (p2p_peer q = 0; q < 3; q++) {
+            assert_int_equal(cluster.nodes[p].n_applied[q], 4);
+        }
+    }
+    cluster_tear_down(&cluster);
+}
+
+static void
+test_all_end_with_everything_and_in_order_with_equal_bits(void **state)
+{
+    const enum train_mode modes[] = {TRAIN_BSP, TRAIN_PIPELINE};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        p2p_peer peer;
+        char why[ERR_MSG_SIZE];
+        run(modes[i], 2 * (uint32_t)i, CLOCK_S);
+        assert_true(cluster_ended(&cluster));
+        for (p2p_peer p = 0; p < 3; p++) {
+            assert_int_equal(
+                train_hub_outcome(cluster.nodes[p].hub, &peer, why), 0);
+            assert_int_equal(cluster.nodes[p].n_applied[2], 4);
+            assert_true(cluster_equal(&cluster, 0, p));
+        }
+        cluster_tear_down(&cluster);
+    }
+}
+
+/* A lost batch is asked for again; nobody goes on without it. */
+static void test_a_cut_link_is_waited_for_and_made_up_for(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.compute_ns[2] = 10 * MS;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 5 * MS);
+    p2p_sim_cut(cluster.net, 2, 0);
+    cluster_run(&cluster, 500 * MS);
+    assert_int_equal(cluster.nodes[0].clock, 0);
+    assert_int_equal(cluster.nodes[1].clock, 1); /* Peer 0 holds it up. */
+    p2p_sim_mend(cluster.net, 2, 0);
+    cluster_run(&cluster, 20 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    assert_true(cluster_equal(&cluster, 0, 1));
+    assert_true(cluster_equal(&cluster, 0, 2));
+    cluster_tear_down(&cluster);
+}
+
+static void test_a_silent_peer_stops_all_others_who_say_since_when(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.clocks = 1000;
+    o.timeout_ns = 2 * CLOCK_S;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 100 * MS);
+    cluster.nodes[1].frozen = true;
+    cluster_run(&cluster, 2600 * MS);
+    for (p2p_peer p = 0; p < 3; p += 2) {
+        char why[ERR_MSG_SIZE], want[64];
+        p2p_peer peer = 99;
+        assert_true(cluster.nodes[p].ended);
+        assert_int_equal(train_hub_outcome(cluster.nodes[p].hub, &peer, why),
+                         ERR_UNREACHABLE);
+        assert_int_equal(peer, 1);
+        snprintf(want, sizeof want, "peer 1 is gone since clock %u",
+                 (unsigned)cluster.nodes[p].n_applied[1] + 1);
+        /* Its batch of the clock at whose gate all stand may have come. */
+        if (strncmp(why, want, strlen(want)) != 0) {
+            snprintf(want, sizeof want, "peer 1 is gone since clock %u",
+                     (unsigned)cluster.nodes[p].n_applied[1]);
+            assert_memory_equal(why, want, strlen(want));
+        }
+    }
+    cluster_tear_down(&cluster);
+}
+
+static void test_replicas_that_differ_stop_the_job(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+    char why[ERR_MSG_SIZE];
+    p2p_peer peer = 99;
+
+    (void)state;
+    o.clocks = 20;
+    o.digest_every = 5;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 100 * MS);
+    mat_row(&cluster.nodes[1].state.w, 3)[2] += 1e-6f;
+    cluster_run(&cluster, 10 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 3; p++) {
+        assert_int_equal(train_hub_outcome(cluster.nodes[p].hub, &peer, why),
+                         ERR_DIVERGED);
+        assert_memory_equal(why, "replicas differ at clock 5: ", 28);
+    }
+    cluster_tear_down(&cluster);
+}
+
+static void test_one_that_stops_tells_the_others_why(void **state)
+{
+    char why[ERR_MSG_SIZE];
+    p2p_peer peer = 99;
+
+    (void)state;
+    run(TRAIN_BSP, 0, 20 * MS);
+    train_hub_stop(cluster.nodes[1].hub, ERR_NOT_FINITE, "loss is nan");
+    cluster_run(&cluster, 100 * MS);
+    assert_true(cluster_ended(&cluster));
+    assert_int_equal(train_hub_outcome(cluster.nodes[0].hub, &peer, why),
+                     ERR_NOT_FINITE);
+    assert_int_equal(peer, 1);
+    assert_string_equal(why, "loss is nan (peer 1 says)");
+    assert_int_equal(train_hub_outcome(cluster.nodes[1].hub, &peer, why),
+                     ERR_NOT_FINITE);
+    assert_string_equal(why, "loss is nan");
+    cluster_tear_down(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bsp_waits_for_the_slowest_in_every_clock),
+        cmocka_unit_test(test_pipeline_applies_what_is_s_clocks_old),
+        cmocka_unit_test(test_ssp_lets_the_fast_run_s_clocks_ahead),
+        cmocka_unit_test(test_asp_waits_for_nobody_but_at_the_end),
+        cmocka_unit_test(
+            test_all_end_with_everything_and_in_order_with_equal_bits),
+        cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
+        cmocka_unit_test(
+            test_a_silent_peer_stops_all_others_who_say_since_when),
+        cmocka_unit_test(test_replicas_that_differ_stop_the_job),
+        cmocka_unit_test(test_one_that_stops_tells_the_others_why),
+    };
+    return cmocka_run_group_tests_name("gates", tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+#include "tests/support/cluster.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "sv/codec.h"
+#include "tests/support/test.h"
+
+static void record(struct log *l, enum log_level level, const char *msg)
+{
+    struct cluster_node *node = (struct cluster_node *)l;
+    struct cluster *c = node->cluster;
+    int n;
+
+    (void)level;
+    if (!c->telling || strncmp(msg, "clock ", 6) != 0) {
+        return;
+    }
+    n = snprintf(c->story + c->story_size, sizeof c->story - c->story_size,
+                 "[%4" PRIu64 "] %u > %s\n", p2p_sim_now_ns(c->net) / CLOCK_MS,
+                 node->rank, msg);
+    assert_true(n > 0 && (size_t)n < sizeof c->story - c->story_size);
+    c->story_size += (size_t)n;
+}
+
+static uint64_t cluster_now(void *arg)
+{
+    return p2p_sim_now_ns(((struct cluster *)arg)->net);
+}
+
+static int
+load_nothing(void *arg, uint64_t clock, struct blob **blob, struct err *e)
+{
+    (void)arg;
+    (void)blob;
+    return err_set(e, ERR_NOT_FOUND, "clock %" PRIu64, clock);
+}
+
+static void begin_clock(struct cluster_node *node)
+{
+    uint64_t ns = node->cluster->o.compute_ns[node->rank];
+
+    node->ready_ns =
+        p2p_sim_now_ns(node->cluster->net) + (ns == 0 ? 10 * CLOCK_MS : ns);
+    node->at_gate = false;
+}
+
+static void node_set_up(struct cluster *c, p2p_peer rank)
+{
+    struct cluster_node *node = &c->nodes[rank];
+    struct train_hub_options o = {
+        .worker = {.self = rank,
+                   .n_peers = c->n,
+                   .mode = c->o.mode,
+                   .staleness = c->o.staleness,
+                   .last_clock = c->o.clocks,
+                   .retry_ns =
+                       c->o.retry_ns == 0 ? 100 * CLOCK_MS : c->o.retry_ns,
+                   .log = &node->log},
+        .n_matrices = 1,
+        .transport = p2p_sim_endpoint(c->net, rank),
+        .peer_timeout_ns =
+            c->o.timeout_ns == 0 ? 3600 * CLOCK_S : c->o.timeout_ns,
+        .load = load_nothing,
+        .now = cluster_now,
+        .now_arg = c,
+    };
+
+    node->log = (struct log){.emit = record, .level = LOG_TRACE};
+    node->cluster = c;
+    node->rank = rank;
+    node->applied = calloc(c->o.clocks, sizeof *node->applied);
+    assert_non_null(node->applied);
+    assert_int_equal(train_hub_create(&node->hub, &o, NULL), 0);
+    assert_int_equal(
+        sv_state_init(&node->state, SV_PLAIN, 0, CLUSTER_K, CLUSTER_J, NULL),
+        0);
+    begin_clock(node);
+}
+
+void cluster_set_up(struct cluster *c, const struct cluster_options *o)
+{
+    memset(c, 0, sizeof *c);
+    assert_true(o->net.n_peers <= CLUSTER_NODES_MAX);
+    c->o = *o;
+    c->n = o->net.n_peers;
+    c->net = p2p_sim_create(&o->net);
+    c->apply = sv_apply_create();
+    assert_true(c->net != NULL && c->apply != NULL);
+    for (p2p_peer p = 0; p < c->n; p++) {
+        node_set_up(c, p);
+    }
+}
+
+void cluster_tear_down(struct cluster *c)
+{
+    for (p2p_peer p = 0; p < c->n; p++) {
+        train_hub_destroy(c->nodes[p].hub);
+        sv_state_fini(&c->nodes[p].state);
+        free(c->nodes[p].applied);
+    }
+    sv_apply_destroy(c->apply);
+    p2p_sim_destroy(c->net);
+}
+
+/* One pair whose numbers depend on rank, clock and replica. */
+static void make_batch(struct cluster_node *node, struct sv_batch *b)
+{
+    uint64_t stream = rng_stream(RNG_TEST, node->rank, node->clock);
+    float u[CLUSTER_J], v[CLUSTER_K];
+
+    for (uint32_t j = 0; j < CLUSTER_J; j++) {
+        u[j] = rng_f32(1, stream, j) - 0.5f +
+               0.01f * mat_row(&node->state.w, j % CLUSTER_K)[j];
+    }
+    for (uint32_t k = 0; k < CLUSTER_K; k++) {
+        v[k] = rng_f32(2, stream, k) - 0.5f;
+    }
+    sv_batch_reset(b, false, false);
+    assert_int_equal(
+        sv_batch_append(b, 0.3f, (struct sv_vec){CLUSTER_J, NULL, u},
+                        (struct sv_vec){CLUSTER_K, NULL, v}, 0, NULL),
+        0);
+}
+
+static void node_compute(struct cluster_node *node)
+{
+    struct sv_record r = {
+        .kind = SV_RECORD_BATCH, .origin = node->rank, .clock = node->clock};
+    struct sv_codec_scratch scratch;
+    struct sv_batch b;
+    struct buf bytes;
+    struct blob *blob;
+
+    sv_batch_init(&b, CLUSTER_J, CLUSTER_K);
+    sv_codec_scratch_init(&scratch);
+    buf_init(&bytes);
+    make_batch(node, &b);
+    assert_int_equal(sv_codec_encode(&bytes, &r, &b, &scratch, NULL), 0);
+    blob = blob_copy(bytes.data, bytes.size);
+    assert_non_null(blob);
+    assert_int_equal(train_hub_own(node->hub, node->clock, blob), 0);
+    blob_unref(blob);
+    buf_fini(&bytes);
+    sv_codec_scratch_fini(&scratch);
+    sv_batch_fini(&b);
+    node->at_gate = true;
+}
+
+static void node_apply(struct cluster_node *node,
+                       const struct train_hub_item *it)
+{
+    struct sv_codec_scratch scratch;
+    struct sv_record r;
+    struct sv_batch b;
+    struct sv_op op = {.kind = SV_OP_APPLY, .batch = &b};
+
+    sv_batch_init(&b, CLUSTER_J, CLUSTER_K);
+    sv_codec_scratch_init(&scratch);
+    assert_int_equal(
+        sv_codec_decode(&b, &r, it->blob->data, it->blob->size, &scratch, NULL),
+        0);
+    assert_int_equal(r.origin, it->peer);
+    assert_int_equal(r.clock, it->clock);
+    assert_int_equal(it->clock, node->n_applied[it->peer]);
+    node->n_applied[it->peer]++;
+    assert_int_equal(
+        sv_apply_ops(node->cluster->apply, &node->state, &op, 1, NULL, NULL),
+        0);
+    sv_codec_scratch_fini(&scratch);
+    sv_batch_fini(&b);
+}
+
+static void node_close(struct cluster_node *node)
+{
+    struct cluster *c = node->cluster;
+    struct train_hub_item *items;
+    size_t n;
+    int rc = train_hub_try_gate(node->hub, &items, &n, NULL);
+
+    if (rc == ERR_CLOSED) {
+        node->ended = true;
+    }
+    if (rc != 0) {
+        return;
+    }
+    node->applied[node->clock] = n;
+    for (size_t i = 0; i < n; i++) {
+        node_apply(node, &items[i]);
+        blob_unref(items[i].blob);
+    }
+    node->clock++;
+    if (node->clock == c->o.clocks ||
+        (c->o.digest_every != 0 && node->clock % c->o.digest_every == 0)) {
+        train_hub_digest(node->hub, node->clock, hash_mat(&node->state.w));
+    }
+    for (p2p_peer p = 0; p < c->n; p++) {
+        uint64_t there = c->nodes[p].clock;
+        if (node->clock > there && node->clock - there > node->behind_max) {
+            node->behind_max = node->clock - there;
+        }
+    }
+    begin_clock(node);
+}
+
+/* Let a node do what it can now; return when it wants to be called again. */
+static uint64_t node_turn(struct cluster_node *node)
+{
+    struct cluster *c = node->cluster;
+    uint64_t now = p2p_sim_now_ns(c->net), idle, due;
+
+    if (node->frozen) {
+        return UINT64_MAX;
+    }
+    while ((idle = train_hub_turn(node->hub)) == 0) {
+    }
+    if (node->clock < c->o.clocks && !node->at_gate && now >= node->ready_ns &&
+        !node->ended) {
+        node_compute(node);
+        idle = 0;
+    }
+    if (!node->ended && (node->at_gate || train_hub_ended(node->hub))) {
+        uint64_t before = node->clock;
+        node_close(node);
+        idle = node->clock != before ? 0 : idle;
+    }
+    due = now + idle;
+    if (!node->at_gate && node->clock < c->o.clocks && node->ready_ns < due) {
+        due = node->ready_ns > now ? node->ready_ns : now;
+    }
+    return due;
+}
+
+bool cluster_ended(const struct cluster *c)
+{
+    for (p2p_peer p = 0; p < c->n; p++) {
+        if (!c->nodes[p].ended) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void cluster_run(struct cluster *c, uint64_t until_ns)
+{
+    while (!cluster_ended(c) && p2p_sim_now_ns(c->net) < until_ns) {
+        uint64_t now = p2p_sim_now_ns(c->net), due = until_ns;
+        p2p_peer to;
+        for (p2p_peer p = 0; p < c->n; p++) {
+            uint64_t d = node_turn(&c->nodes[p]);
+            due = d < due ? d : due;
+        }
+        if (due > now) {
+            (void)p2p_sim_step(c->net, due, &to);
+        }
+    }
+}
+
+void cluster_expect(struct cluster *c, const char *expected)
+{
+    assert_string_equal(c->story, expected);
+    c->story_size = 0;
+    c->story[0] = '\0';
+}
+
+bool cluster_equal(const struct cluster *c, p2p_peer a, p2p_peer b)
+{
+    return memcmp(c->nodes[a].state.w.data, c->nodes[b].state.w.data,
+                  CLUSTER_K * c->nodes[a].state.w.ld * sizeof(float)) == 0;
+}
