@@ -127,6 +127,18 @@ make_schema(struct dataset_build *b, struct dataset *d, struct err *e)
     return 0;
 }
 
+/* Dense rows have one length, whatever the model or the user wants. */
+static int check_dense(const struct dataset_build *b,
+                       const struct dataset *d,
+                       struct err *e)
+{
+    if (b->rows.dense && d->schema.n_features != b->n_features) {
+        return err_set(e, ERR_CORRUPT, "rows of %u values, expected %u",
+                       b->n_features, d->schema.n_features);
+    }
+    return 0;
+}
+
 /* Move the arrays, without the memory they did not need. A shard without rows
  * still has arrays. */
 static int move_rows(struct dataset_rows *r, struct dataset *d, struct err *e)
@@ -173,6 +185,9 @@ int dataset_build_finish(struct dataset_build *b,
         return err_set(e, ERR_CORRUPT, "no rows");
     }
     rc = make_schema(b, d, e);
+    if (rc == 0) {
+        rc = check_dense(b, d, e);
+    }
     if (rc == 0) {
         rc = number_labels(b, d, e);
     }

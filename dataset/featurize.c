@@ -89,8 +89,8 @@ static int parse_line(const char *line, struct dataset_schema *s, struct err *e)
     return 0;
 }
 
-static bool same_featurizer(const struct dataset_featurizer *a,
-                            const struct dataset_featurizer *b)
+bool dataset_featurizer_same(const struct dataset_featurizer *a,
+                             const struct dataset_featurizer *b)
 {
     return a->words == b->words && a->n_min == b->n_min &&
            a->n_max == b->n_max && a->bits == b->bits &&
@@ -124,7 +124,7 @@ int dataset_featurizer_adopt(struct dataset_build *b,
             b->change.normalize = s.normalize;
         }
     } else if (b->change.featurizer.n_max > 0 &&
-               !same_featurizer(&b->change.featurizer, &s.featurizer)) {
+               !dataset_featurizer_same(&b->change.featurizer, &s.featurizer)) {
         return err_set(e, ERR_CORRUPT,
                        "features of text made in another way than the model's");
     }

@@ -38,6 +38,9 @@ int dataset_featurizer_parse(struct dataset_featurizer *f,
 /* Errors: ERR_INVALID: n-grams or bits out of bounds. */
 int dataset_featurizer_check(const struct dataset_featurizer *f, struct err *e);
 
+bool dataset_featurizer_same(const struct dataset_featurizer *a,
+                             const struct dataset_featurizer *b);
+
 /* The first line of a file of features, with its '\n'. */
 void dataset_featurizer_line(const struct dataset_schema *s,
                              char line[FEATURIZE_LINE_SIZE]);

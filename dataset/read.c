@@ -3,11 +3,16 @@
 #include <assert.h>
 #include <string.h>
 
+#include "dataset/bin.h"
+#include "dataset/bow.h"
 #include "dataset/build.h"
+#include "dataset/idx.h"
 #include "dataset/ldac.h"
 #include "dataset/libsvm.h"
 #include "dataset/lines.h"
+#include "dataset/npy.h"
 #include "dataset/text.h"
+#include "dataset/triples.h"
 
 static int open_source(struct dataset_input **in,
                        const struct dataset_source *from,
@@ -34,9 +39,18 @@ static int read_format(struct dataset_build *b,
         return dataset_text_read(b, in, block, e);
     case DATASET_LDAC:
         return dataset_ldac_read(b, in, block, e);
-    default:
-        return err_set(e, ERR_CORRUPT, "unknown format");
+    case DATASET_BOW:
+        return dataset_bow_read(b, in, e);
+    case DATASET_TRIPLES:
+        return dataset_triples_read(b, in, e);
+    case DATASET_IDX:
+        return dataset_idx_read(b, in, from->path, e);
+    case DATASET_NPY:
+        return dataset_npy_read(b, in, from->path, e);
+    case DATASET_BIN:
+        break; /* Is not built: see read_input(). */
     }
+    return err_set(e, ERR_CORRUPT, "unknown format");
 }
 
 static int read_built(struct dataset *d,
@@ -57,6 +71,21 @@ static int read_built(struct dataset *d,
     return rc;
 }
 
+static int read_input(struct dataset *d,
+                      struct dataset_input *in,
+                      const struct dataset_source *from,
+                      const struct dataset_options *o,
+                      struct err *e)
+{
+    size_t size;
+    const char *head = dataset_input_head(in, &size);
+
+    if (dataset_detect(from->path, head, size) == DATASET_BIN) {
+        return dataset_bin_read(d, in, o, e);
+    }
+    return read_built(d, in, from, o, e);
+}
+
 int dataset_read_source(struct dataset *d,
                         const struct dataset_source *from,
                         const struct dataset_options *o,
@@ -69,7 +98,7 @@ int dataset_read_source(struct dataset *d,
     memset(d, 0, sizeof *d);
     rc = open_source(&in, from, e);
     if (rc == 0) {
-        rc = read_built(d, in, from, o, e);
+        rc = read_input(d, in, from, o, e);
         dataset_input_close(in);
     }
     return rc == 0 ? 0 : err_wrap(e, rc, "read %s", from->path);
