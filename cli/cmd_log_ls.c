@@ -1,12 +1,10 @@
 #include "cli/cmd_log.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
+#include "ckpt/catalog.h"
 #include "ckpt/reader.h"
 #include "cli/cmd.h"
 #include "cli/say.h"
@@ -20,43 +18,52 @@ static const struct opt_command COMMAND = {
     .examples = "lyre log ls run",
 };
 
-/* The segment files of a log. */
-struct segments {
-    uint64_t n;
-    uint64_t bytes;
+/* Segments of a log, in bytes. */
+struct sizes {
+    uint64_t valid;   /* What counts. */
+    uint64_t torn;    /* What a crash left behind it. */
+    uint64_t unknown; /* What the index does not know yet. */
 };
 
-static struct segments count_segments(const char *dir)
+static struct sizes sizes_of(const struct ckpt_catalog *c)
 {
-    struct segments s = {0};
-    char path[4096];
-    struct dirent *entry;
-    struct stat st;
+    struct sizes z = {0};
 
-    snprintf(path, sizeof path, "%s/segments", dir);
-    DIR *d = opendir(path);
-    while (d != NULL && (entry = readdir(d)) != NULL) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (dot != NULL && strcmp(dot, ".seg") == 0 &&
-            fstatat(dirfd(d), entry->d_name, &st, 0) == 0) {
-            s.n++;
-            s.bytes += (uint64_t)st.st_size;
-        }
+    for (size_t i = 0; i < c->n_segments; i++) {
+        const struct ckpt_segment *s = &c->segments[i];
+        const uint64_t valid = i < c->n_valid ? s->size : 0;
+        z.valid += valid;
+        z.torn += s->file_size - valid;
+        z.unknown += valid > s->indexed ? valid - s->indexed : 0;
     }
-    if (d != NULL) {
-        closedir(d);
-    }
-    return s;
+    return z;
 }
 
-static uint64_t count_digests(const struct ckpt_reader *r)
+/* The state of the index, which may be behind or missing: readers then go
+ * through the segments. */
+static void print_index(const struct ckpt_catalog *c, const struct sizes *z)
 {
-    uint64_t n = 0, at = 0;
-
-    for (; ckpt_reader_next_digest(r, at, &at); at++) {
-        n++;
+    if (c->index_rc != 0) {
+        printf(", no index (%s)", c->index_err.msg);
+    } else if (z->unknown != 0) {
+        printf(", index %.1f MB behind", (double)z->unknown / 1e6);
+    } else {
+        printf(", index up to date");
     }
-    return n;
+    if (z->torn != 0) {
+        printf(", %" PRIu64 " bytes torn off", z->torn);
+    }
+    putchar('\n');
+}
+
+static void print_log(const struct ckpt_catalog *c, uint64_t clocks)
+{
+    const struct sizes z = sizes_of(c);
+
+    printf("peer %u: %" PRIu64 " clocks, %zu segment%s, %.1f MB, %zu digests",
+           c->peer, clocks, c->n_valid, c->n_valid == 1 ? "" : "s",
+           (double)z.valid / 1e6, c->kinds[SV_RECORD_DIGEST].n);
+    print_index(c, &z);
 }
 
 static int print_run(const struct ckpt_reader *r, struct err *e)
@@ -85,6 +92,7 @@ static int list(const char *run_dir,
 {
     char *dir = train_peer_dir(run_dir, peer);
     struct ckpt_reader *r = NULL;
+    struct ckpt_catalog c;
     int status;
 
     if (dir == NULL) {
@@ -94,15 +102,18 @@ static int list(const char *run_dir,
     if (status != 0) {
         goto free_dir;
     }
+    status = ckpt_catalog_open(&c, dir, true, e);
+    if (status != 0) {
+        goto close_reader;
+    }
     status = first ? print_run(r, e) : 0;
     if (status == 0) {
-        const struct segments s = count_segments(dir);
         const uint64_t n = ckpt_reader_clocks(r);
-        printf("peer %u: %" PRIu64 " clocks, %" PRIu64
-               " segments, %.1f MB, digests at %" PRIu64 " clocks\n",
-               peer, n, s.n, (double)s.bytes / 1e6, count_digests(r));
+        print_log(&c, n);
         *clocks = n < *clocks ? n : *clocks;
     }
+    ckpt_catalog_close(&c);
+close_reader:
     ckpt_reader_close(r);
 free_dir:
     free(dir);
@@ -135,7 +146,7 @@ static int list_all(const char *dir, struct err *e)
     }
     free(peers);
     if (clocks != UINT64_MAX && n_peers > 1) {
-        printf("all of these have clocks 0 to %" PRIu64 "\n", clocks);
+        printf("all of these logs have W of clocks 0 to %" PRIu64 "\n", clocks);
     }
     return worst;
 }
