@@ -108,7 +108,7 @@ static struct looks look_at_all(const char *p, size_t size)
         const char *eol = memchr(p, '\n', (size_t)(end - p));
         struct look l;
         if (eol == NULL && size == INPUT_HEAD_SIZE) {
-            eol = memrchr(p, ' ', size);
+            eol = memrchr(p, ' ', (size_t)(end - p));
             if (s.n > 0 || eol == NULL) {
                 break;
             }
