@@ -1,20 +1,16 @@
 #include "dataset/bin.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/hash.h"
 #include "dataset/build.h"
 #include "dataset/featurize.h"
+#include "dataset/output.h"
 
 #define VERSION     1
 #define HEADER_SIZE 184
@@ -73,26 +69,8 @@ static void decode(const uint8_t *p, struct header *h)
     }
 }
 
-static int put(int fd, const void *data, size_t size, struct err *e)
-{
-    const uint8_t *p = data;
-
-    while (size > 0) {
-        ssize_t n = write(fd, p, size);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_errno(e, "write");
-        }
-        p += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 /* The header, and the sections with zeros between them. */
-static int put_all(int fd,
+static int put_all(struct dataset_output *out,
                    struct header *h,
                    const void *const data[N_SECTIONS],
                    struct err *e)
@@ -109,12 +87,12 @@ static int put_all(int fd,
     }
     h->file_size = at;
     encode(h, bytes);
-    rc = put(fd, bytes, sizeof bytes, e);
+    rc = dataset_output_put(out, bytes, sizeof bytes, e);
     at = HEADER_SIZE;
     for (size_t i = 0; i < N_SECTIONS && rc == 0; i++) {
-        rc = put(fd, ZEROS, h->sections[i].at - at, e);
+        rc = dataset_output_put(out, ZEROS, h->sections[i].at - at, e);
         if (rc == 0) {
-            rc = put(fd, data[i], h->sections[i].size, e);
+            rc = dataset_output_put(out, data[i], h->sections[i].size, e);
         }
         at = h->sections[i].at + h->sections[i].size;
     }
@@ -126,26 +104,17 @@ static int write_file(const char *path,
                       const void *const data[N_SECTIONS],
                       struct err *e)
 {
-    char tmp[PATH_MAX];
-    int fd, rc;
+    struct dataset_output out;
+    int rc = dataset_output_open(&out, path, e);
 
-    if ((size_t)snprintf(tmp, sizeof tmp, "%s.part", path) >= sizeof tmp) {
-        return err_set(e, ERR_INVALID, "the name is too long");
-    }
-    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        return err_errno(e, "open");
-    }
-    rc = put_all(fd, h, data, e);
-    if (close(fd) != 0 && rc == 0) {
-        rc = err_errno(e, "close");
-    }
-    if (rc == 0 && rename(tmp, path) != 0) {
-        rc = err_errno(e, "rename");
-    }
     if (rc != 0) {
-        unlink(tmp);
+        return rc;
     }
+    rc = put_all(&out, h, data, e);
+    if (rc == 0) {
+        rc = dataset_output_close(&out, e);
+    }
+    dataset_output_abort(&out);
     return rc;
 }
 

@@ -278,12 +278,12 @@ static size_t count_equal(uint32_t *x, float *count, size_t n)
     return m;
 }
 
-int dataset_featurize(const struct dataset_featurizer *f,
-                      const char *text,
-                      size_t size,
-                      struct dataset_part *part,
-                      size_t *n,
-                      struct err *e)
+static int featurize(const struct dataset_featurizer *f,
+                     const char *text,
+                     size_t size,
+                     struct dataset_part *part,
+                     size_t *n,
+                     struct err *e)
 {
     struct dataset_rows *r = &part->rows;
     size_t room = size + 3; /* Units, with both marks and the last end. */
@@ -312,4 +312,68 @@ int dataset_featurize(const struct dataset_featurizer *f,
     sort(r->idx + r->n_values, u.at + room, *n, f->bits);
     *n = count_equal(r->idx + r->n_values, r->val + r->n_values, *n);
     return 0;
+}
+
+int dataset_featurize(struct dataset_part *part,
+                      const char *text,
+                      size_t size,
+                      uint32_t label,
+                      struct err *e)
+{
+    const struct dataset_schema *s = &part->build->change;
+    struct dataset_rows *r = &part->rows;
+    size_t n;
+    int rc = featurize(&s->featurizer, text, size, part, &n, e);
+
+    if (rc == 0) {
+        rc = dataset_row_change(s, r->idx + r->n_values, r->val + r->n_values,
+                                n, e);
+    }
+    return rc != 0 ? rc : dataset_rows_end(r, n, label, e);
+}
+
+int dataset_featurizer_check_schema(const struct dataset_schema *s,
+                                    struct err *e)
+{
+    int rc = dataset_featurizer_check(&s->featurizer, e);
+
+    if (rc == 0 && s->n_features < 1u << s->featurizer.bits) {
+        return err_set(e, ERR_INVALID, "%u features are too few for %u bits",
+                       s->n_features, s->featurizer.bits);
+    }
+    return rc;
+}
+
+int dataset_from_text(struct dataset *d,
+                      const struct dataset_schema *schema,
+                      const char *text,
+                      struct err *e)
+{
+    const struct dataset_options o = {.schema = schema};
+    struct dataset_build b;
+    struct dataset_part part = {.build = &b};
+    int rc;
+
+    memset(d, 0, sizeof *d);
+    dataset_build_init(&b, &o);
+    if (schema->featurizer.n_max == 0) {
+        return err_set(e, ERR_INVALID, "the model was not trained on text");
+    }
+    rc = dataset_featurizer_check_schema(schema, e);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = dataset_featurize(&part, text, strlen(text), DATASET_NO_LABEL, e);
+    if (rc == 0) {
+        b.n_rows_file = 1;
+        b.sum = dataset_row_hash(0, text, strlen(text));
+        rc = dataset_rows_append(&b.rows, &part.rows, e);
+    }
+    if (rc == 0) {
+        rc = dataset_build_finish(&b, d, e);
+    }
+    dataset_rows_fini(&part.rows);
+    buf_fini(&part.scratch);
+    dataset_build_fini(&b);
+    return rc;
 }

@@ -38,6 +38,10 @@ int dataset_featurizer_parse(struct dataset_featurizer *f,
 /* Errors: ERR_INVALID: n-grams or bits out of bounds. */
 int dataset_featurizer_check(const struct dataset_featurizer *f, struct err *e);
 
+/* The same, and that a schema has as many features as its featurizer makes. */
+int dataset_featurizer_check_schema(const struct dataset_schema *s,
+                                    struct err *e);
+
 bool dataset_featurizer_same(const struct dataset_featurizer *a,
                              const struct dataset_featurizer *b);
 
@@ -55,15 +59,24 @@ int dataset_featurizer_adopt(struct dataset_build *b,
                              size_t size,
                              struct err *e);
 
-/* Write the features of (@size) bytes at @text behind the values of part->rows,
- * and their number to @n. The caller completes the row.
+/* Append the features of (@size) bytes at @text to part->rows, transformed and
+ * normalized as part->build says.
  *
  * Errors: ERR_CORRUPT: not UTF-8; ERR_NOMEM. */
-int dataset_featurize(const struct dataset_featurizer *f,
+int dataset_featurize(struct dataset_part *part,
                       const char *text,
                       size_t size,
-                      struct dataset_part *part,
-                      size_t *n,
+                      uint32_t label,
+                      struct err *e);
+
+/* One string as a data set of one row for @schema, whose featurizer is set.
+ *
+ * Owner:  dataset_fini(d) frees it.
+ * Errors: ERR_INVALID: the schema has no featurizer; ERR_CORRUPT: not UTF-8;
+ *         ERR_NOMEM. */
+int dataset_from_text(struct dataset *d,
+                      const struct dataset_schema *schema,
+                      const char *text,
                       struct err *e);
 
 #endif /* DATASET_FEATURIZE_H_ */

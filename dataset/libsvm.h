@@ -19,6 +19,7 @@
 
 #include "core/err.h"
 #include "dataset/build.h"
+#include "dataset/dataset.h"
 #include "dataset/input.h"
 
 /* Of rows that belong to other shards only the label and the last index are
@@ -29,5 +30,15 @@ int dataset_libsvm_read(struct dataset_build *b,
                         struct dataset_input *in,
                         size_t block_size,
                         struct err *e);
+
+/* Write @d, which is sparse, as such a file: values with as many digits as it
+ * takes to read the same floats, and the featurizer line if there is a
+ * featurizer. Compressed if @path ends in ".gz".
+ *
+ * Errors: ERR_INVALID: dense, or a class that cannot be a label (it is empty or
+ *         holds a blank); ERR_FULL, ERR_IO, ERR_NOMEM. */
+int dataset_libsvm_write(const struct dataset *d,
+                         const char *path,
+                         struct err *e);
 
 #endif /* DATASET_LIBSVM_H_ */

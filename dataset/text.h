@@ -7,18 +7,7 @@
 
 #include "core/err.h"
 #include "dataset/build.h"
-#include "dataset/dataset.h"
 #include "dataset/input.h"
-
-/* One string as a data set of one row for @schema, whose featurizer is set.
- *
- * Owner:  dataset_fini(d) frees it.
- * Errors: ERR_INVALID: the schema has no featurizer; ERR_CORRUPT: not UTF-8;
- *         ERR_NOMEM. */
-int dataset_from_text(struct dataset *d,
-                      const struct dataset_schema *schema,
-                      const char *text,
-                      struct err *e);
 
 /* With a schema (o->schema) lines without TAB are text without a label. Without
  * one and without a featurizer, text gets DATASET_FEATURIZER_DEFAULT and l2.
