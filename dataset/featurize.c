@@ -322,7 +322,7 @@ int dataset_featurize(struct dataset_part *part,
 {
     const struct dataset_schema *s = &part->build->change;
     struct dataset_rows *r = &part->rows;
-    size_t n;
+    size_t n = 0;
     int rc = featurize(&s->featurizer, text, size, part, &n, e);
 
     if (rc == 0) {

@@ -1,5 +1,6 @@
 #include "dataset/libsvm.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ static void put_pair(struct buf *b, uint32_t k, float x)
     char text[48];
     int n;
 
-    if (x >= 0 && x < 1e6f && x == (float)(int)x) {
+    if (!signbit(x) && x < 1e6f && x == (float)(int)x) {
         n = snprintf(text, sizeof text, " %u:%d", k + 1, (int)x);
     } else {
         n = snprintf(text, sizeof text, " %u:%.9g", k + 1, (double)x);
