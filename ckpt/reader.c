@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ckpt/catalog.h"
+#include "ckpt/segment.h"
 
 struct ckpt_reader {
     struct ckpt_catalog catalog;
@@ -108,6 +109,70 @@ int ckpt_reader_batch(const struct ckpt_reader *r,
         *size = (size_t)entry->size;
     }
     return rc;
+}
+
+int ckpt_reader_wrap(const struct ckpt_reader *r,
+                     const uint8_t *data,
+                     int rc,
+                     struct err *e)
+{
+    const struct ckpt_catalog *c = &r->catalog;
+    char name[CKPT_SEGMENT_NAME_SIZE];
+
+    rc = rc == ERR_AGAIN ? ERR_CORRUPT : rc;
+    for (size_t i = 0; i < c->n_valid; i++) {
+        const struct ckpt_segment *s = &c->segments[i];
+        if (data >= s->data && data < s->data + s->size) {
+            ckpt_segment_name(name, s->number);
+            return err_wrap(e, rc, "%s: offset %td", name, data - s->data);
+        }
+    }
+    return rc;
+}
+
+int ckpt_reader_each(const struct ckpt_reader *r,
+                     enum sv_record_kind kind,
+                     int (*fn)(void *arg, const struct ckpt_record_info *info),
+                     void *arg,
+                     struct err *e)
+{
+    const struct ckpt_entries *list = &r->catalog.kinds[kind];
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < list->n; i++) {
+        struct ckpt_record_info info = {.segment = list->at[i].segment,
+                                        .offset = list->at[i].offset,
+                                        .size = list->at[i].size};
+        const uint8_t *data;
+        rc = ckpt_catalog_read(&r->catalog, &list->at[i], &info.record, &data,
+                               e);
+        if (rc == 0) {
+            info.payload = data + SV_RECORD_SIZE;
+            rc = fn(arg, &info);
+        }
+    }
+    return rc;
+}
+
+uint64_t ckpt_reader_count(const struct ckpt_reader *r,
+                           enum sv_record_kind kind)
+{
+    return r->catalog.kinds[kind].n;
+}
+
+size_t ckpt_reader_segments(const struct ckpt_reader *r)
+{
+    return r->catalog.n_valid;
+}
+
+uint64_t ckpt_reader_bytes(const struct ckpt_reader *r)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < r->catalog.n_valid; i++) {
+        bytes += r->catalog.segments[i].size;
+    }
+    return bytes;
 }
 
 bool ckpt_reader_digest(const struct ckpt_reader *r,

@@ -48,6 +48,14 @@ int ckpt_reader_batch(const struct ckpt_reader *r,
                       size_t *size,
                       struct err *e);
 
+/* Name file and offset of @data, which reader_batch gave, in front of the
+ * message in @e. Return @rc, but ERR_CORRUPT for ERR_AGAIN: all of the record
+ * is there. */
+int ckpt_reader_wrap(const struct ckpt_reader *r,
+                     const uint8_t *data,
+                     int rc,
+                     struct err *e);
+
 /* The digest that was taken in training, if one was: false if not. */
 bool ckpt_reader_digest(const struct ckpt_reader *r,
                         uint64_t clock,
@@ -58,5 +66,30 @@ bool ckpt_reader_digest(const struct ckpt_reader *r,
 bool ckpt_reader_next_digest(const struct ckpt_reader *r,
                              uint64_t clock,
                              uint64_t *at);
+
+/* Where a record is, for listings. */
+struct ckpt_record_info {
+    struct sv_record record;
+    uint32_t segment;
+    uint64_t offset;
+    uint64_t size;          /* Bytes, header and payload. */
+    const uint8_t *payload; /* As stored. Lives as long as the reader. */
+};
+
+/* Call @fn for each record of @kind, by clock, origin, matrix and sequence, as
+ * long as it returns 0. Return what it returned last.
+ * Errors: ERR_CORRUPT. */
+int ckpt_reader_each(const struct ckpt_reader *r,
+                     enum sv_record_kind kind,
+                     int (*fn)(void *arg, const struct ckpt_record_info *info),
+                     void *arg,
+                     struct err *e);
+
+uint64_t ckpt_reader_count(const struct ckpt_reader *r,
+                           enum sv_record_kind kind);
+
+/* Segments, and bytes in them that count. */
+size_t ckpt_reader_segments(const struct ckpt_reader *r);
+uint64_t ckpt_reader_bytes(const struct ckpt_reader *r);
 
 #endif /* CKPT_READER_H_ */

@@ -9,7 +9,8 @@
 
 struct ckpt_replay_options {
     struct pool *pool; /* May be NULL. */
-    size_t memory_max; /* Bytes of decoded batches at once. 0: a default. */
+    size_t memory_max; /* Bytes of decoded batches at once, about; a clock that
+                        * needs more gets it. 0: a default. */
     /* Called after every pass with the clock reached, if not NULL. Nonzero ends
      * the replay with ERR_INTERRUPTED. */
     int (*progress)(void *arg, uint64_t clock);
@@ -18,10 +19,11 @@ struct ckpt_replay_options {
 
 /* Bring @states (n_states, by matrix) from W_@from to W_@to: many clocks per
  * pass over W. The states hold W_@from: zeros or the model's initial values at
- * clock 0.
+ * clock 0. @o may be NULL.
  *
- * Errors: ERR_NOT_FOUND (a record is missing: which), ERR_CORRUPT, ERR_NOMEM,
- *         ERR_INTERRUPTED. */
+ * Errors: ERR_NOT_FOUND (the log does not go that far, or a record is missing:
+ *         which), ERR_CORRUPT (file and offset), ERR_NOMEM, ERR_INTERRUPTED.
+ *         The states are between @from and @to then. */
 int ckpt_replay(struct ckpt_reader *r,
                 struct sv_state *states,
                 size_t n_states,
