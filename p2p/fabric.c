@@ -6,6 +6,22 @@
 
 #include <rdma/fi_errno.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define FABRIC_LSAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FABRIC_LSAN
+#endif
+#endif
+#ifdef FABRIC_LSAN
+/* libfabric 1.17 loses an fi_info with each endpoint and each connection. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libfabric.so\n";
+}
+#endif
+
 #define FABRIC_API     FI_VERSION(1, 15)
 #define FABRIC_CQ_SIZE 4096 /* Completions that fit. */
 
