@@ -8,28 +8,13 @@
 #include <cblas.h>
 
 #include "models/forward.h"
+#include "models/mlr_model.h"
 
 #define CHUNK_MIN      8   /* Samples that are worth a task. */
 #define CHUNKS_PER     2   /* Tasks for each thread, to even out their work. */
-#define GEMM_ROWS      32  /* Of a minibatch in a task, if there are few */
-#define GEMM_COLS      512 /* columns; else columns in a task. */
-#define GEMM_COLS_MANY 1024
-
-struct model {
-    uint32_t n_features;
-    uint32_t K;
-    uint32_t J;
-    bool bias;
-
-    /* For each sample of a minibatch, kept from call to call. */
-    uint32_t room;  /* Samples that there is memory for. */
-    float *u;       /* (room, ld) probabilities, then u. */
-    uint32_t *idx;  /* (room, ld) what stays of u, packed in each chunk. */
-    float *val;     /* (room, ld). */
-    uint32_t *n_u;  /* (room) how much stays. */
-    double *loss;   /* (room). */
-    uint8_t *right; /* (room). */
-};
+#define GEMM_ROWS      32  /* Samples in a task of the dense product. */
+#define GEMM_COLS      512 /* Columns of W in a task, from GEMM_COLS_MANY on: */
+#define GEMM_COLS_MANY 1024 /* all samples at once then, to read W once. */
 
 /* One call of mlr_gradient(), for its tasks. */
 struct job {
@@ -100,8 +85,9 @@ static struct model_param mlr_param(const struct model *m, size_t i)
     return (struct model_param){.name = "W", .K = m->K, .J = m->J};
 }
 
-static int
-check_data(const struct model *m, const struct dataset *d, struct err *e)
+int mlr_check_data(const struct model *m,
+                   const struct dataset *d,
+                   struct err *e)
 {
     if (d->schema.n_features != m->n_features || d->schema.n_classes != m->J) {
         return err_set(e, ERR_INVALID,
@@ -111,6 +97,17 @@ check_data(const struct model *m, const struct dataset *d, struct err *e)
                        m->J);
     }
     return 0;
+}
+
+void *mlr_floats(size_t n)
+{
+    size_t size;
+
+    if (__builtin_mul_overflow(n, sizeof(float), &size)) {
+        return NULL;
+    }
+    return aligned_alloc(MAT_ALIGN_SIZE, (size + MAT_ALIGN_SIZE - 1) /
+                                             MAT_ALIGN_SIZE * MAT_ALIGN_SIZE);
 }
 
 static int check_labels(const struct model_input *in, struct err *e)
@@ -123,17 +120,6 @@ static int check_labels(const struct model_input *in, struct err *e)
         }
     }
     return 0;
-}
-
-static void *floats(size_t n)
-{
-    size_t size;
-
-    if (__builtin_mul_overflow(n, sizeof(float), &size)) {
-        return NULL;
-    }
-    return aligned_alloc(MAT_ALIGN_SIZE, (size + MAT_ALIGN_SIZE - 1) /
-                                             MAT_ALIGN_SIZE * MAT_ALIGN_SIZE);
 }
 
 /* Memory for @n samples. The lists are as long as if everything stayed, and
@@ -152,9 +138,9 @@ static int reserve(struct model *m, uint32_t n, struct err *e)
     free(m->loss);
     free(m->right);
     m->room = 0;
-    m->u = floats(all);
-    m->idx = floats(all);
-    m->val = floats(all);
+    m->u = mlr_floats(all);
+    m->idx = mlr_floats(all);
+    m->val = mlr_floats(all);
     m->n_u = calloc(n, sizeof *m->n_u);
     m->loss = calloc(n, sizeof *m->loss);
     m->right = calloc(n, sizeof *m->right);
@@ -324,11 +310,6 @@ static void task_gemm(void *arg, size_t index, size_t thread)
                 job->u + row * w->ld + col, (int)w->ld);
 }
 
-static size_t pieces(size_t n, size_t of)
-{
-    return (n + of - 1) / of;
-}
-
 /* The list of a chunk to the batch, where ptr says. */
 static void task_put_list(void *arg, size_t index, size_t thread)
 {
@@ -353,7 +334,7 @@ finish_u(struct job *job, bool sparse, size_t n_entries, struct err *e)
     const struct model_input *in = job->in;
     const float *from = job->u;
     struct sv_vecs *u = &job->out->u;
-    const size_t n_chunks = pieces(in->n, job->chunk);
+    const size_t n_chunks = mlr_pieces(in->n, job->chunk);
     int rc;
 
     if (u->sparse != sparse) {
@@ -401,7 +382,7 @@ sum_loss(const struct job *job, struct model_loss *loss, struct err *e)
 
 static uint32_t chunk_size(const struct model_input *in)
 {
-    size_t n = pieces(in->n, pool_threads(in->pool) * CHUNKS_PER);
+    size_t n = mlr_pieces(in->n, pool_threads(in->pool) * CHUNKS_PER);
 
     n = n < CHUNK_MIN ? CHUNK_MIN : n;
     return (uint32_t)(n > FORWARD_BLOCK ? FORWARD_BLOCK : n);
@@ -421,19 +402,19 @@ static int mlr_gradient(struct model *m,
 
     assert(batches[0].u.len == m->J && batches[0].v.len == m->K);
     /* The form of last time is a good guess, and keeps the memory. */
-    if ((rc = check_data(m, in->data, e)) != 0 ||
+    if ((rc = mlr_check_data(m, in->data, e)) != 0 ||
         (rc = check_labels(in, e)) != 0 || (rc = reserve(m, in->n, e)) != 0 ||
         (rc = shape(&job, thin && batches[0].u.sparse, e)) != 0) {
         return rc;
     }
     if (in->data->dense) {
-        pool_run(in->pool, pieces(in->n, job.chunk), task_put_v, &job);
+        pool_run(in->pool, mlr_pieces(in->n, job.chunk), task_put_v, &job);
         pool_run(in->pool,
-                 m->J >= GEMM_COLS_MANY ? pieces(m->J, GEMM_COLS)
-                                        : pieces(in->n, GEMM_ROWS),
+                 m->J >= GEMM_COLS_MANY ? mlr_pieces(m->J, GEMM_COLS)
+                                        : mlr_pieces(in->n, GEMM_ROWS),
                  task_gemm, &job);
     }
-    pool_run(in->pool, pieces(in->n, job.chunk), task_chunk, &job);
+    pool_run(in->pool, mlr_pieces(in->n, job.chunk), task_chunk, &job);
     rc = sum_loss(&job, loss, e);
     if (rc != 0) {
         return rc;
@@ -443,161 +424,6 @@ static int mlr_gradient(struct model *m,
     }
     return finish_u(&job, thin && 2 * n_entries < (size_t)in->n * m->J,
                     n_entries, e);
-}
-
-/* One call of mlr_evaluate(), for its tasks: blocks of FORWARD_BLOCK rows. */
-struct exam {
-    const struct model *m;
-    const struct mat *w;
-    const struct dataset *data;
-    float *x;             /* (threads, FORWARD_BLOCK, ld) logits. */
-    double *loss;         /* (blocks) summed. */
-    uint32_t *n_labelled; /* (blocks). */
-    uint32_t *n_right;    /* (blocks). */
-};
-
-/* Rows [lo, lo + n) to logits @x (n, ld). */
-static void logits(const struct exam *a, uint32_t lo, uint32_t n, float *x)
-{
-    const struct mat *w = a->w;
-    const float *bias = a->m->bias ? mat_row(w, a->m->n_features) : NULL;
-    struct forward_block b = {.w = w, .n = n, .bias = bias, .x = x};
-
-    if (!a->data->dense) {
-        for (uint32_t i = 0; i < n; i++) {
-            b.rows[i] = dataset_row(a->data, lo + i);
-        }
-        forward_product(&b);
-        return;
-    }
-    for (uint32_t i = 0; bias != NULL && i < n; i++) {
-        memcpy(x + i * w->ld, bias, w->ld * sizeof *x);
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)a->m->J,
-                (int)a->m->n_features, 1,
-                a->data->val + (size_t)lo * a->m->n_features,
-                (int)a->m->n_features, w->data, (int)w->ld, bias != NULL, x,
-                (int)w->ld);
-}
-
-static void task_evaluate(void *arg, size_t index, size_t thread)
-{
-    struct exam *a = arg;
-    const uint32_t J = a->m->J, lo = (uint32_t)index * FORWARD_BLOCK;
-    const uint32_t left = a->data->n_rows - lo;
-    const uint32_t n = left < FORWARD_BLOCK ? left : FORWARD_BLOCK;
-    float *x = a->x + thread * FORWARD_BLOCK * a->w->ld;
-
-    logits(a, lo, n, x);
-    for (uint32_t i = 0; i < n; i++, x += a->w->ld) {
-        const uint32_t y = a->data->label[lo + i];
-        float x_y, max;
-        if (y == DATASET_NO_LABEL) {
-            continue;
-        }
-        x_y = x[y];
-        max = forward_max(x, J);
-        a->n_labelled[index]++;
-        a->n_right[index] += x_y == max && forward_find(x, y, max) == y;
-        a->loss[index] += log((double)forward_softmax(x, J, max)) -
-                          ((double)x_y - (double)max);
-    }
-}
-
-/* Sums in the order of rows, whoever worked on them. */
-static void
-sum_score(const struct exam *a, size_t n_blocks, struct model_score *score)
-{
-    uint64_t n = 0, n_right = 0;
-    double loss = 0;
-
-    for (size_t i = 0; i < n_blocks; i++) {
-        n += a->n_labelled[i];
-        n_right += a->n_right[i];
-        loss += a->loss[i];
-    }
-    score->n = n + a->data->n_unknown_labels;
-    score->loss = n == 0 ? 0 : loss / (double)n;
-    score->accuracy = score->n == 0 ? 0 : (double)n_right / (double)score->n;
-}
-
-static int mlr_evaluate(struct model *m,
-                        const struct mat *const *w,
-                        const struct dataset *data,
-                        struct pool *pool,
-                        struct model_score *score,
-                        struct err *e)
-{
-    const size_t n_blocks = pieces(data->n_rows, FORWARD_BLOCK);
-    struct exam a = {.m = m, .w = w[0], .data = data};
-    int rc = check_data(m, data, e);
-
-    if (rc != 0) {
-        return rc;
-    }
-    a.x = floats(pool_threads(pool) * FORWARD_BLOCK * w[0]->ld);
-    a.loss = calloc(n_blocks + 1, sizeof *a.loss);
-    a.n_labelled = calloc(n_blocks + 1, sizeof *a.n_labelled);
-    a.n_right = calloc(n_blocks + 1, sizeof *a.n_right);
-    if (a.x == NULL || a.loss == NULL || a.n_labelled == NULL ||
-        a.n_right == NULL) {
-        rc = err_set(e, ERR_NOMEM, "evaluate mlr: out of memory");
-    } else {
-        pool_run(pool, n_blocks, task_evaluate, &a);
-        sum_score(&a, n_blocks, score);
-    }
-    free(a.x);
-    free(a.loss);
-    free(a.n_labelled);
-    free(a.n_right);
-    return rc;
-}
-
-/* Insert class @j with probability @p into the likeliest so far, behind those
- * that are as likely. */
-static void
-insert_guess(struct model_guess *g, size_t n_guesses, uint32_t j, float p)
-{
-    size_t at = n_guesses;
-
-    while (at > 0 && (g[at - 1].label == DATASET_NO_LABEL || g[at - 1].p < p)) {
-        at--;
-    }
-    if (at < n_guesses) {
-        memmove(g + at + 1, g + at, (n_guesses - at - 1) * sizeof *g);
-        g[at] = (struct model_guess){.label = j, .p = p};
-    }
-}
-
-static int mlr_predict(struct model *m,
-                       const struct mat *const *w,
-                       const struct dataset *data,
-                       uint32_t row,
-                       struct model_guess *guesses,
-                       size_t n_guesses,
-                       struct err *e)
-{
-    const struct exam a = {.m = m, .w = w[0], .data = data};
-    float *x;
-    int rc = check_data(m, data, e);
-
-    if (rc != 0) {
-        return rc;
-    }
-    x = floats(w[0]->ld);
-    if (x == NULL) {
-        return err_set(e, ERR_NOMEM, "predict with mlr: out of memory");
-    }
-    logits(&a, row, 1, x);
-    forward_softmax(x, m->J, forward_max(x, m->J));
-    for (size_t i = 0; i < n_guesses; i++) {
-        guesses[i] = (struct model_guess){.label = DATASET_NO_LABEL};
-    }
-    for (uint32_t j = 0; j < m->J; j++) {
-        insert_guess(guesses, n_guesses, j, x[j]);
-    }
-    free(x);
-    return 0;
 }
 
 const struct model_ops mlr_ops = {

@@ -13,6 +13,8 @@
  * The pairs of a minibatch of sparse rows have the same bits whatever the
  * number of threads. So have those of dense rows, whose product is split into
  * the same pieces always, with one and the same build of the BLAS.
+ *
+ * Creating one sets OpenBLAS to one thread: products are split over the pool.
  */
 
 #ifndef MODELS_MLR_H_
