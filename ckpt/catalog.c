@@ -55,6 +55,13 @@ static int compare(const void *x, const void *y)
     return (a->sequence > b->sequence) - (a->sequence < b->sequence);
 }
 
+int ckpt_catalog_add(struct ckpt_catalog *c,
+                     const struct ckpt_entry *entry,
+                     struct err *e)
+{
+    return entries_push(&c->kinds[entry->kind], entry, e);
+}
+
 /* Most logs are in order as they are. */
 static void entries_sort(struct ckpt_entries *list)
 {
@@ -63,6 +70,13 @@ static void entries_sort(struct ckpt_entries *list)
             qsort(list->at, list->n, sizeof *list->at, compare);
             return;
         }
+    }
+}
+
+void ckpt_catalog_sort(struct ckpt_catalog *c)
+{
+    for (int kind = 0; kind < SV_RECORD_KIND_END; kind++) {
+        entries_sort(&c->kinds[kind]);
     }
 }
 
@@ -483,9 +497,7 @@ find_entries(struct ckpt_catalog *c, const struct rows *rows, struct err *e)
     for (size_t i = 0; rc == 0 && i < c->n_valid; i++) {
         rc = scan(c, &c->segments[i], e);
     }
-    for (int kind = 0; kind < SV_RECORD_KIND_END; kind++) {
-        entries_sort(&c->kinds[kind]);
-    }
+    ckpt_catalog_sort(c);
     return rc != 0 ? rc : take_run(c, e);
 }
 

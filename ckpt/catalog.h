@@ -64,6 +64,13 @@ int ckpt_catalog_open(struct ckpt_catalog *c,
                       struct err *e);
 void ckpt_catalog_close(struct ckpt_catalog *c);
 
+/* Add an entry; sort brings them in order when all are there. For those who go
+ * through mapped segments in their own way. Errors: ERR_NOMEM. */
+int ckpt_catalog_add(struct ckpt_catalog *c,
+                     const struct ckpt_entry *entry,
+                     struct err *e);
+void ckpt_catalog_sort(struct ckpt_catalog *c);
+
 /* The first entry of @kind with this clock, origin and matrix, or NULL. */
 const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
                                            enum sv_record_kind kind,

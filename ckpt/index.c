@@ -454,3 +454,30 @@ int ckpt_index_each_record(struct ckpt_index *x,
     ckpt_stmt_finalize(&s);
     return rc < 0 ? rc : stop;
 }
+
+int ckpt_index_each_digest(struct ckpt_index *x,
+                           int (*fn)(void *, const struct ckpt_digest_row *),
+                           void *arg,
+                           struct err *e)
+{
+    struct ckpt_stmt s = {0};
+    int stop = 0, rc;
+
+    rc = ckpt_stmt_prepare(&s, x->db,
+                           "SELECT clock, matrix, high, low FROM digest "
+                           "ORDER BY clock, matrix",
+                           e);
+    if (rc != 0) {
+        return rc;
+    }
+    while (stop == 0 && (rc = ckpt_stmt_next(&s, e)) == 1) {
+        struct ckpt_digest_row row = {
+            .clock = ckpt_stmt_get_u64(&s, 0),
+            .matrix = (uint16_t)ckpt_stmt_get_u64(&s, 1),
+            .digest = {.high = ckpt_stmt_get_u64(&s, 2),
+                       .low = ckpt_stmt_get_u64(&s, 3)}};
+        stop = fn(arg, &row);
+    }
+    ckpt_stmt_finalize(&s);
+    return rc < 0 ? rc : stop;
+}

@@ -55,6 +55,12 @@ struct ckpt_segment_row {
     uint64_t durable;
 };
 
+struct ckpt_digest_row {
+    uint64_t clock;
+    uint16_t matrix;
+    struct hash128 digest;
+};
+
 struct ckpt_index {
     sqlite3 *db;
     struct ckpt_stmt put_record, put_segment, put_digest, put_metric;
@@ -114,6 +120,10 @@ int ckpt_index_each_segment(struct ckpt_index *x,
                             struct err *e);
 int ckpt_index_each_record(struct ckpt_index *x,
                            int (*fn)(void *, const struct ckpt_entry *),
+                           void *arg,
+                           struct err *e);
+int ckpt_index_each_digest(struct ckpt_index *x,
+                           int (*fn)(void *, const struct ckpt_digest_row *),
                            void *arg,
                            struct err *e);
 
