@@ -15,7 +15,6 @@ void dataset_build_init(struct dataset_build *b,
     b->n_known = UINT32_MAX;
     b->change.transform = o->transform;
     b->change.normalize = o->normalize;
-    b->change.featurizer = o->featurizer;
     if (o->schema != NULL) {
         b->n_known = o->schema->n_features;
         b->change.transform = o->schema->transform;

@@ -20,8 +20,8 @@
 struct dataset_build {
     const struct dataset_options *o;
     uint32_t shard, n_shards;
-    struct dataset_schema change; /* Transform, normalize and featurizer that
-                                   * hold; no classes. */
+    struct dataset_schema change; /* Transform and normalize that hold, and the
+                                   * featurizer of text; no classes. */
     uint32_t n_known;    /* Entries of this index and more are left out. */
     uint32_t n_features; /* Largest index anywhere, from 1. */
     uint64_t n_rows_file;

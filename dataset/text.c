@@ -45,6 +45,7 @@ static int choose_featurizer(struct dataset_build *b, struct err *e)
     if (b->o->schema != NULL) {
         return dataset_featurizer_check_schema(b->o->schema, e);
     }
+    s->featurizer = b->o->featurizer;
     if (s->featurizer.n_max == 0) {
         s->featurizer = DATASET_FEATURIZER_DEFAULT;
         s->normalize = DATASET_NORMALIZE_L2;
