@@ -270,7 +270,7 @@ static int finish(struct job *job,
 
 int job_run(struct job *job)
 {
-    struct display d = {.job = job};
+    struct display d = {.job = job, .last_ns = clock_ns()};
     uint32_t n = job->rank < 0 ? job->n_peers : 1;
     struct job_report *reports = calloc(n, sizeof *reports);
     struct err e;

@@ -403,10 +403,10 @@ static int take_digest(struct loop *l, uint64_t clock, struct err *e)
     for (size_t i = 0; rc == 0 && i < l->n; i++) {
         all[i] = hash_mat(l->replica->mats[i]);
         rc = ckpt_digest_write(&l->bytes, 0, l->o.self, clock, (uint16_t)i,
-                               all[i], e);
+                               all[i]);
     }
     if (rc != 0) {
-        return rc;
+        return err_set(e, rc, "digest record");
     }
     joint = all[0];
     if (l->n > 1) {

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# A peer is killed at some moment: the others notice, say so and end with a
+# status of their own; resume goes on, and the model is the one that a run
+# without a kill ends with, bit for bit.
+. "$(dirname "$0")/lib.sh"
+
+make_data 4000
+settings="--data $work/train.svm --peers 4 --threads 1 --batch 4 --clocks 1500
+    --digest-every 100 --peer-timeout 3s --consistency bsp"
+
+# shellcheck disable=SC2086 # A list of options.
+check "undisturbed run" "$lyre" train mlr $settings --run "$work/whole" --quiet
+want=$(last_digest "$work/whole" 0)
+
+# The process of one peer: a child of the command.
+child_of() {
+    pgrep -P "$1" | sed -n "$(($2 + 1))p"
+}
+
+kills=0
+resumes=0
+run_once() {
+    local pid victim status=0
+    "$@" >"$work/said" 2>&1 &
+    pid=$!
+    # Anything from before training to its end.
+    sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
+    victim=$(child_of $pid $((RANDOM % 4)) || true)
+    if [ -n "$victim" ] && kill -9 "$victim" 2>/dev/null; then
+        kills=$((kills + 1))
+    fi
+    wait $pid || status=$?
+    return $status
+}
+
+RANDOM=7
+for round in 1 2 3; do
+    run="$work/run$round"
+    status=0
+    # shellcheck disable=SC2086
+    run_once "$lyre" train mlr $settings --run "$run" --quiet || status=$?
+    for _ in 1 2 3; do
+        [ $status != 0 ] || break
+        status=0
+    done
+    tries=0
+    while [ $status != 0 ]; do
+        [ $status = 3 ] || {
+            cat "$work/said"
+            fail "status $status after a kill"
+        }
+        grep -q 'ended by signal 9' "$work/said" || {
+            cat "$work/said"
+            fail "the killed peer is not named"
+        }
+        tries=$((tries + 1))
+        [ $tries -le 10 ] || fail "ten tries were not enough"
+        # Killed before its log began: nothing to resume.
+        if [ "$(find "$run" -maxdepth 1 -name 'peer-*' 2>/dev/null | wc -l)" != 4 ] ||
+            ! "$lyre" log ls "$run" >/dev/null 2>&1; then
+            rm -rf "$run"
+            status=0
+            # shellcheck disable=SC2086
+            "$lyre" train mlr $settings --run "$run" --quiet \
+                >"$work/said" 2>&1 || status=$?
+            continue
+        fi
+        resumes=$((resumes + 1))
+        status=0
+        if [ $tries -lt 3 ]; then
+            run_once "$lyre" resume "$run" --quiet || status=$?
+        else
+            "$lyre" resume "$run" --quiet >"$work/said" 2>&1 || status=$?
+        fi
+    done
+    for p in 0 1 2 3; do
+        [ "$(last_digest "$run" $p)" = "$want" ] ||
+            fail "round $round: peer $p ends with another model"
+    done
+    check "verify round $round" "$lyre" replay "$run" --peer 2 --verify
+done
+[ $kills -gt 0 ] || fail "nothing was killed"
+[ $resumes -gt 0 ] || fail "nothing was resumed"
+echo "$kills kills, $resumes resumes, the same bits"
+
+# The survivors say who is gone and since when.
+# shellcheck disable=SC2086
+"$lyre" train mlr $settings --clocks 100000 --run "$work/gone" --quiet \
+    >"$work/said" 2>&1 &
+pid=$!
+for _ in $(seq 100); do
+    sleep 0.1
+    "$lyre" log ls "$work/gone" 2>/dev/null | grep -q 'clock' && break
+done
+sleep 0.5
+kill -9 "$(child_of $pid 2)"
+status=0
+wait $pid || status=$?
+cp "$work/said" "$work/out"
+[ $status = 3 ] || { cat "$work/out"; fail "status $status for a lost peer"; }
+for p in 0 1 3; do
+    grep -Eq "peer $p: peer 2 is gone since clock [0-9]+" "$work/out" ||
+        { cat "$work/out"; fail "peer $p does not say who is gone"; }
+done
+expect_said "lyre resume"
+
+# Ctrl-C: the logs are whole, the advice is there, resume goes on.
+# shellcheck disable=SC2086
+"$lyre" train mlr $settings --run "$work/ctrlc" >"$work/said" 2>&1 &
+pid=$!
+sleep 0.7
+kill -INT $pid 2>/dev/null || true
+status=0
+wait $pid || status=$?
+cp "$work/said" "$work/out"
+if [ $status = 130 ]; then
+    expect_said "lyre resume $work/ctrlc"
+    check "resume after Ctrl-C" "$lyre" resume "$work/ctrlc" --quiet
+elif [ $status != 0 ]; then
+    cat "$work/out"
+    fail "status $status after Ctrl-C"
+fi
+[ "$(last_digest "$work/ctrlc" 3)" = "$want" ] ||
+    fail "another model after Ctrl-C"
+echo "lost peers are named, Ctrl-C loses nothing"
