@@ -174,8 +174,7 @@ static void rows_task(void *arg, size_t index, size_t thread)
         if (i == 0 && n > 0) {
             entries_of_block(job, k, entries);
         }
-        sv_row_apply(job, k, n > 0 ? entries + i * n : NULL, n,
-                     k + 1 < K ? k + 1 : k);
+        sv_row_apply(job, k, entries + i * n, n, k + 1 < K ? k + 1 : k);
     }
 }
 

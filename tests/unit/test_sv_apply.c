@@ -286,45 +286,83 @@ static void test_every_kernel_gives_the_bits_of_the_definition(void **state)
     }
 }
 
-/* Runs that are long enough to be worth threads, and longer than the scratch
- * memory takes at a time. */
-static void test_long_lists_of_ops_give_the_bits_of_the_definition(void **state)
+/* Long enough to be worth threads, and many clocks in one run. */
+static void check_long(struct fixture *f, struct form form, enum sv_rule rule)
+{
+    struct dice d = {.seed = 77};
+    struct problem p = {.K = 331, .J = 149, .rule = rule};
+    struct sv_state naive, s;
+    struct sv_op ops[40];
+    struct err e;
+
+    sv_batch_init(&p.batches[0], p.J, p.K);
+    batch_fill(&d, &p.batches[0], 33, form);
+    p.batches[0].rate = 0.5f;
+    assert_int_equal(sv_state_init(&p.start, p.rule, EPS, p.K, p.J, &e), 0);
+    for (size_t i = 0; i < 40; i++) {
+        ops[i] = (struct sv_op){.kind = i % 19 == 7 ? SV_OP_SCALE : SV_OP_APPLY,
+                                .a = 0.75f,
+                                .batch = &p.batches[0]};
+    }
+    state_copy(&naive, &p);
+    sv_apply_naive(&naive, ops, 40);
+    for (size_t t = 0; t < 4; t++) {
+        state_copy(&s, &p);
+        assert_int_equal(sv_apply_ops(f->x, &s, ops, 40, f->pools[t], &e), 0);
+        assert_true(states_equal(&naive, &s));
+        sv_state_fini(&s);
+    }
+    sv_state_fini(&naive);
+    sv_state_fini(&p.start);
+    sv_batch_fini(&p.batches[0]);
+}
+
+static void test_threads_give_the_bits_of_the_definition(void **state)
 {
     static const struct form FORMS[] = {{false, true, 0, 8},
                                         {true, true, 40, 8},
                                         {true, true, 2, 8},
                                         {true, false, 10, 0},
                                         {false, false, 0, 0}};
-    struct fixture *f = *state;
-    struct dice d = {.seed = 77};
-    struct err e;
 
     for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
-        struct problem p = {.K = 331, .J = 149, .rule = SV_ROWGRAD};
-        struct sv_state naive, s;
-        struct sv_op ops[300];
-        sv_batch_init(&p.batches[0], p.J, p.K);
-        batch_fill(&d, &p.batches[0], 70, FORMS[i]);
-        assert_int_equal(sv_state_init(&p.start, p.rule, EPS, p.K, p.J, &e), 0);
-        for (size_t q = 0; q < 300; q++) {
-            ops[q] =
-                (struct sv_op){.kind = q % 50 == 7 ? SV_OP_SCALE : SV_OP_APPLY,
-                               .a = 0.75f,
-                               .batch = &p.batches[0]};
+        for (unsigned rule = 0; rule < SV_RULE_COUNT; rule++) {
+            check_long(*state, FORMS[i], (enum sv_rule)rule);
+        }
+    }
+}
+
+/* More entries, and more pairs, than a run takes. */
+static void test_calls_longer_than_a_run_are_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct dice d = {.seed = 78};
+    struct problem p = {.K = 40, .J = 5, .rule = SV_ROWGRAD};
+    struct sv_op ops[70];
+    struct sv_state naive, s;
+    struct err e;
+
+    sv_batch_init(&p.batches[0], p.J, p.K);
+    assert_int_equal(sv_state_init(&p.start, p.rule, EPS, p.K, p.J, &e), 0);
+    for (unsigned form = 0; form < 4; form++) {
+        struct form x = {form & 1, form & 2, 30, 80};
+        size_t n_ops = form & 2 ? 70 : 4;
+        batch_fill(&d, &p.batches[0], 1000, x);
+        for (size_t i = 0; i < n_ops; i++) {
+            ops[i] =
+                (struct sv_op){.kind = SV_OP_APPLY, .batch = &p.batches[0]};
         }
         state_copy(&naive, &p);
-        sv_apply_naive(&naive, ops, 300);
-        for (size_t t = 0; t < 4; t++) {
-            state_copy(&s, &p);
-            assert_int_equal(sv_apply_ops(f->x, &s, ops, 300, f->pools[t], &e),
-                             0);
-            assert_true(states_equal(&naive, &s));
-            sv_state_fini(&s);
-        }
+        state_copy(&s, &p);
+        sv_apply_naive(&naive, ops, n_ops);
+        assert_int_equal(sv_apply_ops(f->x, &s, ops, n_ops, f->pools[2], &e),
+                         0);
+        assert_true(states_equal(&naive, &s));
+        sv_state_fini(&s);
         sv_state_fini(&naive);
-        sv_state_fini(&p.start);
-        sv_batch_fini(&p.batches[0]);
     }
+    sv_state_fini(&p.start);
+    sv_batch_fini(&p.batches[0]);
 }
 
 /* (W - W_0) x against the sum of coef v (u . x), in double. */
@@ -464,8 +502,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_wrong_bit_is_seen),
         cmocka_unit_test(test_every_kernel_gives_the_bits_of_the_definition),
-        cmocka_unit_test(
-            test_long_lists_of_ops_give_the_bits_of_the_definition),
+        cmocka_unit_test(test_threads_give_the_bits_of_the_definition),
+        cmocka_unit_test(test_calls_longer_than_a_run_are_cut),
         cmocka_unit_test(test_apply_means_a_sum_of_outer_products),
         cmocka_unit_test(test_entries_that_are_not_listed_are_not_touched),
         cmocka_unit_test(test_no_ops_and_empty_batches_change_nothing),
