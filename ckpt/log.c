@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ckpt/catalog.h"
+#include "ckpt/mend.h"
 #include "ckpt/segment.h"
 #include "ckpt/writer.h"
 #include "core/clock.h"
@@ -360,175 +361,6 @@ int ckpt_log_create(struct ckpt_log **log,
     return 0;
 }
 
-/* Where the log ends if W_@clock is to be the last: segment and offset. */
-static int find_end(const struct ckpt_catalog *c,
-                    uint64_t clock,
-                    uint32_t *segment,
-                    uint64_t *end,
-                    struct err *e)
-{
-    const struct ckpt_entry *last;
-    uint64_t clocks;
-    int rc = ckpt_catalog_count_clocks(c, &clocks, e);
-
-    if (rc != 0) {
-        return rc;
-    }
-    if (clock > clocks) {
-        return err_set(e, ERR_NOT_FOUND,
-                       "clock %llu: the log has %llu of them whole",
-                       (unsigned long long)clock, (unsigned long long)clocks);
-    }
-    last = clock == 0 ? &c->kinds[SV_RECORD_RUN].at[0]
-                      : &c->kinds[SV_RECORD_STEP].at[clock - 1];
-    *segment = last->segment;
-    *end = last->offset + last->size;
-    return 0;
-}
-
-/* What an index is to be filled with. */
-struct filling {
-    const struct ckpt_catalog *catalog;
-    uint32_t segment; /* The last one, */
-    uint64_t end;     /* and where it ends. */
-    bool anew;        /* Rows that were there are gone. */
-    bool synced;      /* The last one, too. */
-};
-
-static int
-fill_segments(struct ckpt_index *x, const struct filling *f, struct err *e)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < f->catalog->n_valid; i++) {
-        const struct ckpt_segment *s = &f->catalog->segments[i];
-        uint64_t size = s->number == f->segment ? f->end : s->size;
-        struct ckpt_segment_row row = {.number = s->number,
-                                       .first_clock = s->first_clock,
-                                       .indexed = size,
-                                       .durable = size};
-        if (s->number == f->segment && !f->synced) {
-            row.durable = 0;
-        }
-        if (s->number <= f->segment) {
-            rc = ckpt_index_put_segment(x, &row, e);
-        }
-    }
-    return rc;
-}
-
-static int fill_records(struct ckpt_index *x,
-                        const struct filling *f,
-                        const struct ckpt_entries *list,
-                        struct err *e)
-{
-    const struct ckpt_catalog *c = f->catalog;
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < list->n; i++) {
-        const struct ckpt_entry *entry = &list->at[i];
-        const struct ckpt_segment *s =
-            &c->segments[entry->segment - c->segments[0].number];
-        bool keep = entry->segment < f->segment ||
-                    (entry->segment == f->segment && entry->offset < f->end);
-        if (keep && (f->anew || entry->offset >= s->indexed)) {
-            rc = ckpt_index_put(x, entry,
-                                s->data + entry->offset + SV_RECORD_SIZE, e);
-        }
-    }
-    return rc;
-}
-
-/* Put to the index what it lacks, in one transaction. */
-static int
-fill_index(struct ckpt_index *x, const struct filling *f, struct err *e)
-{
-    int rc = ckpt_index_begin(x, e);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = fill_segments(x, f, e);
-    for (int kind = 0; rc == 0 && kind < SV_RECORD_KIND_END; kind++) {
-        rc = fill_records(x, f, &f->catalog->kinds[kind], e);
-    }
-    if (rc == 0) {
-        rc = ckpt_index_commit(x, e);
-    }
-    if (rc != 0) {
-        ckpt_index_rollback(x);
-    }
-    return rc;
-}
-
-/* Bring the index in line with the log that was cut: the rows of what was cut
- * would speak of what is written next. If that fails there must be no index. */
-static int mend_index(struct ckpt_log *log,
-                      const struct filling *f,
-                      uint64_t clock,
-                      struct err *e)
-{
-    struct ckpt_writer *w = &log->writer;
-    struct err why = {""};
-    int rc = 0;
-
-    if (f->anew) {
-        log_warn(w->log, "log of peer %u: index is made anew: %s", w->peer,
-                 f->catalog->index_err.msg);
-        rc = ckpt_index_remove(log->dir, e);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    ckpt_writer_open_index(w);
-    if (w->indexing) {
-        rc = ckpt_index_cut(&w->index, f->segment, f->end, clock, &why);
-        if (rc == 0) {
-            rc = fill_index(&w->index, f, &why);
-        }
-        if (rc == 0) {
-            return 0;
-        }
-        log_warn(w->log, "log of peer %u: no index: %s", w->peer, why.msg);
-        w->indexing = false;
-        ckpt_index_close(&w->index);
-    }
-    return ckpt_index_remove(log->dir, e);
-}
-
-/* Remove the segments behind @segment, the last one first: what a crash leaves
- * is a log that is longer. */
-static int remove_segments(struct ckpt_log *log,
-                           const struct ckpt_catalog *c,
-                           uint32_t segment,
-                           struct err *e)
-{
-    struct ckpt_fs *fs = log->writer.fs;
-    char name[CKPT_SEGMENT_NAME_SIZE], path[CKPT_PATH_SIZE];
-    bool removed = false;
-    int rc = 0;
-
-    for (size_t i = c->n_segments;
-         i-- > 0 && c->segments[i].number > segment;) {
-        ckpt_segment_name(name, c->segments[i].number);
-        rc = ckpt_path(path, log->dir, name, e);
-        if (rc != 0) {
-            return rc;
-        }
-        if (fs->unlink(fs, path) != 0) {
-            return err_wrap(e, err_errno(e, "unlink"), "%s", name);
-        }
-        removed = true;
-    }
-    if (removed) {
-        rc = ckpt_path(path, log->dir, "segments", e);
-        if (rc == 0 && fs->sync_dir(fs, path) != 0) {
-            rc = err_wrap(e, err_errno(e, "sync"), "%s", path);
-        }
-    }
-    return rc;
-}
-
 static int check_owner(const struct ckpt_catalog *c,
                        const struct ckpt_log_options *o,
                        struct err *e)
@@ -550,8 +382,9 @@ static int go_on(struct ckpt_log *log,
                  struct err *e)
 {
     struct ckpt_writer *w = &log->writer;
-    struct filling f = {.catalog = c, .anew = c->index_rc != 0, .synced = true};
-    int rc = find_end(c, clock, &f.segment, &f.end, e);
+    struct ckpt_mend m = {
+        .catalog = c, .anew = c->index_rc != 0, .synced = true};
+    int rc = ckpt_mend_find_end(&m, clock, e);
 
     if (rc != 0) {
         return rc;
@@ -562,11 +395,11 @@ static int go_on(struct ckpt_log *log,
     w->n_written = clock;
     w->n_synced = clock;
     if ((rc = ckpt_writer_init(w, c->run_json, e)) != 0 ||
-        (rc = remove_segments(log, c, f.segment, e)) != 0 ||
+        (rc = ckpt_mend_remove(&m, w->fs, w->dir, e)) != 0 ||
         (rc = ckpt_writer_resume(
-             w, &c->segments[f.segment - c->segments[0].number], f.end, e)) !=
+             w, &c->segments[m.segment - c->segments[0].number], m.end, e)) !=
             0 ||
-        (rc = mend_index(log, &f, clock, e)) != 0) {
+        (rc = ckpt_mend_index(&m, w, clock, e)) != 0) {
         return rc;
     }
     return log_start(log, e);
@@ -713,18 +546,18 @@ int ckpt_log_reindex(const char *dir, struct err *e)
 {
     struct ckpt_catalog c = {0};
     struct ckpt_index x = {0};
-    struct filling f = {.catalog = &c, .anew = true};
+    struct ckpt_mend m = {.catalog = &c, .anew = true};
     int rc, lock = -1;
 
     if ((rc = ckpt_dir_lock(dir, &lock, e)) == 0 &&
         (rc = ckpt_catalog_open(&c, dir, false, e)) == 0 &&
         (rc = ckpt_index_remove(dir, e)) == 0 &&
         (rc = ckpt_index_open(&x, dir, true, e)) == 0) {
-        f.segment = c.segments[c.n_valid - 1].number;
-        f.end = c.segments[c.n_valid - 1].size;
+        m.segment = c.segments[c.n_valid - 1].number;
+        m.end = c.segments[c.n_valid - 1].size;
         rc = ckpt_index_put_run(&x, c.run, c.peer, c.run_json, e);
         if (rc == 0) {
-            rc = fill_index(&x, &f, e);
+            rc = ckpt_mend_fill_index(&m, &x, e);
         }
         ckpt_index_close(&x);
     }

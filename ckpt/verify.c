@@ -89,15 +89,19 @@ check_step(struct verify *v, const struct ckpt_entry *entry, struct err *e)
     const struct ckpt_catalog *c = &v->catalog;
     struct sv_record r;
     const uint8_t *data;
-    int rc = ckpt_catalog_read(c, entry, &r, &data, e);
+    struct err why;
+    int rc = ckpt_catalog_read(c, entry, &r, &data, &why);
 
     if (rc == 0) {
-        rc = ckpt_step_read(&v->step, &r, data + SV_RECORD_SIZE, e);
+        rc = ckpt_step_read(&v->step, &r, data + SV_RECORD_SIZE, &why);
+    }
+    if (rc == ERR_NOMEM) {
+        return err_set(e, rc, "%s", why.msg);
     }
     if (rc != 0) {
         found(v, "segments/%08u.seg: offset %" PRIu64 ": %s", entry->segment,
-              entry->offset, e == NULL ? "" : e->msg);
-        return rc == ERR_NOMEM ? rc : 0;
+              entry->offset, why.msg);
+        return 0;
     }
     for (size_t i = 0; i < v->step.n_ops; i++) {
         const struct ckpt_op *op = &v->step.ops[i];
