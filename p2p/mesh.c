@@ -507,6 +507,11 @@ int mesh_poll(struct mesh *m,
     if (rc == 0) {
         rc = drain(m, event, e);
     }
+    if (rc == ERR_AGAIN && m->flush_ns != UINT64_MAX) {
+        /* Draining made progress, which may have made room. */
+        int flush_rc = queues_flush(m, e);
+        rc = flush_rc == 0 ? rc : flush_rc;
+    }
     if (rc == ERR_AGAIN || m->n_undrained >= MESH_DRAIN_MSGS_MAX) {
         m->n_undrained = 0;
         deadlines_check(m);
