@@ -266,7 +266,8 @@ data[len(data) // 2] ^= 1
 open(path, "wb").write(data)
 END
 exits 1 "$lyre" log verify hurt
-says err "hurt/peer-1/segments/00000000.seg"
+says err "lyre: hurt/peer-1: segments/00000000.seg: offset "
+exits 1 "$lyre" replay hurt --peer 1
 exits 0 "$lyre" log verify hurt --peer 0
 
 echo "all is well"
