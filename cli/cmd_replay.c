@@ -169,8 +169,9 @@ static int verify(struct past *p, struct err *e)
                        "%" PRIu64 " on",
                        t.bad, t.digests, t.bad_clock);
     }
-    printf("%" PRIu64 " digests at %" PRIu64 " clocks, all as in training\n",
-           t.digests, t.clocks);
+    printf("%" PRIu64 " digest%s at %" PRIu64 " clock%s, as in training\n",
+           t.digests, t.digests == 1 ? "" : "s", t.clocks,
+           t.clocks == 1 ? "" : "s");
     return 0;
 }
 

@@ -48,7 +48,7 @@ step "Make langid: names in many languages, split for training and testing"
 mkdir -p $WORK
 run python3 scripts/langid.py --out $WORK
 for part in train test; do
-    run $LYRE data featurize --data $WORK/$part.tsv --out $WORK/$part.svm
+    run $LYRE data featurize $WORK/langid.$part.tsv --out $WORK/$part.svm
 done
 
 step "Train $PEERS peers, each on its share, for one epoch"

@@ -163,7 +163,7 @@ exits 0 "$lyre" log show run --clock 20
 says out "$(cat past)"
 exits 0 "$lyre" replay run --verify
 says out "clock 10 matrix"
-says out "clocks, all as in training"
+says out "clocks, as in training"
 [ "$(grep -c ' ok$' out)" -ge 4 ] || fail "too few clocks were verified"
 exits 0 "$lyre" replay run --verify --clock 25 --peer 1
 [ "$(grep -c ' ok$' out)" = 2 ] || fail "not two clocks up to 25"
