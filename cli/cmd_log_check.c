@@ -101,7 +101,7 @@ static int each_peer(const char *run_dir,
     uint32_t *peers;
     size_t n_peers, n_done = 0;
     struct err e;
-    int exit = CMD_OK,
+    int worst = CMD_OK,
         status = train_replica_peers(run_dir, &peers, &n_peers, &e);
 
     if (status != 0) {
