@@ -25,7 +25,8 @@ struct looks {
     size_t n;
     size_t n_single;  /* Lines of one number at the top of the file. */
     size_t n_triples; /* Lines of three numbers. */
-    bool pairs;       /* All words but the first ones are pairs. */
+    size_t n_pairs;   /* Lines with pairs behind the first word only. */
+    bool pairs;       /* All lines have nothing else. */
     bool counted;
     bool zero;
 };
@@ -91,6 +92,7 @@ static void add_look(struct looks *s, const struct look *l)
         s->n_single++;
     }
     s->n_triples += n == 3 && l->n_numbers == 3;
+    s->n_pairs += l->n_pairs > 0 && l->n_pairs + 1 == n;
     s->pairs = s->pairs && l->n_pairs + 1 == n;
     s->counted = s->counted && l->counted;
     s->zero = s->zero || l->zero;
@@ -136,19 +138,19 @@ detect_text(const char *name, const char *head, size_t size)
 {
     struct looks s = look_at_all(head, size);
 
+    if (ends_in(name, ".svm")) {
+        return DATASET_LIBSVM;
+    }
     if (s.n_single == 3 && s.n_triples + 3 == s.n) {
         return DATASET_BOW;
     }
     if (s.n > 0 && s.n_triples == s.n) {
         return DATASET_TRIPLES;
     }
-    if (s.n > 0 && s.counted && (s.zero || ends_in(name, ".ldac"))) {
+    if (ends_in(name, ".ldac") || (s.n > 0 && s.counted && s.zero)) {
         return DATASET_LDAC;
     }
-    if (s.n > 0 ? s.pairs : ends_in(name, ".svm")) {
-        return DATASET_LIBSVM;
-    }
-    return ends_in(name, ".svm") ? DATASET_LIBSVM : DATASET_TEXT;
+    return s.pairs || 2 * s.n_pairs >= s.n ? DATASET_LIBSVM : DATASET_TEXT;
 }
 
 enum dataset_format

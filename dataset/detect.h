@@ -20,11 +20,12 @@ enum dataset_format {
  * lines have in common that end within the (@size) bytes at @head, comments
  * and empty ones left aside; the first rule that fits holds:
  *
+ *   LIBSVM        a name in ".svm"
  *   bag of words  three lines of one number, then lines of three
  *   triples       lines of three numbers
- *   LDA-C         "n i:x ...", n whole and always the number of pairs, and an
- *                 index 0 somewhere or a name in ".ldac"
- *   LIBSVM        words, all but the first of them "i:x"; or a name in ".svm"
+ *   LDA-C         a name in ".ldac", or "n i:x ..." with n always the number of
+ *                 pairs, and an index 0 somewhere
+ *   LIBSVM        words, all but the first of them "i:x": all lines, or half
  *   text          the rest
  *
  * head[size] is readable and '\n', as that of dataset_input_head() is. @name

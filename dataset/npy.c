@@ -40,9 +40,9 @@ static int parse_type(const char *p, struct dataset_array *a, struct err *e)
         }
     }
     return err_set(e, ERR_CORRUPT,
-                   "npy type %.8s: '<f4' and '<f8' are read, for labels "
+                   "npy type %.*s: '<f4' and '<f8' are read, for labels "
                    "integers",
-                   p);
+                   (int)strcspn(p, ","), p);
 }
 
 /* "(n, K)", "(n,)" */

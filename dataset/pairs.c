@@ -73,6 +73,10 @@ static int bad_index(uint64_t k, uint64_t last, unsigned base, struct err *e)
     if (k < base) {
         return err_set(e, ERR_CORRUPT, "index 0: indices begin at 1");
     }
+    if (k == UINT64_MAX) {
+        return err_set(e, ERR_CORRUPT, "an index above %u",
+                       INDEX_MAX - 1 + base);
+    }
     if (k - base >= INDEX_MAX) {
         return err_set(e, ERR_CORRUPT, "index %llu is above %u",
                        (unsigned long long)k, INDEX_MAX - 1 + base);

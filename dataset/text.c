@@ -12,10 +12,12 @@ static int parse_text(struct dataset_part *part,
     const char *text = line->p;
     const char *tab = memchr(text, '\t', (size_t)(line->end - text));
     uint32_t label = DATASET_NO_LABEL;
+    char q[QUOTE_SIZE];
     int rc;
 
     if (tab == NULL && part->build->o->schema == NULL) {
-        return err_set(e, ERR_CORRUPT, "expected label TAB text, found no TAB");
+        return err_set(e, ERR_CORRUPT, "expected label TAB text, found %s",
+                       dataset_quote(q, text, (size_t)(line->end - text)));
     }
     if (tab == text) {
         return err_set(e, ERR_CORRUPT, "no label before the TAB");
