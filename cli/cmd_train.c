@@ -359,14 +359,12 @@ static int read_schema(struct train_run *r)
 
 static int read_rule(struct train_run *r)
 {
-    const char *names[SV_RULE_COUNT + 2] = {0};
-    int i, status;
+    static const char *const NAMES[] = {
+        [SV_PLAIN] = "sgd",       [SV_MOMENTUM] = "momentum",
+        [SV_ROWGRAD] = "rowgrad", [SV_ADAGRAD] = "adagrad",
+        [SV_RULE_COUNT] = "auto", NULL};
+    int i, status = choice("optimizer", opts.optimizer, NAMES, &i);
 
-    for (i = 0; i < SV_RULE_COUNT; i++) {
-        names[i] = sv_rule_name((enum sv_rule)i);
-    }
-    names[SV_RULE_COUNT] = "auto";
-    status = choice("optimizer", opts.optimizer, names, &i);
     r->rule = (enum sv_rule)i;
     return status;
 }

@@ -11,9 +11,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+
+/* How long peers that train have to notice that another ended: longer than any
+ * sensible peer timeout. */
+#define STOP_NS (120 * CLOCK_S)
+
 struct child {
     pid_t pid;
     int fd;       /* Reports come from here; -1 when it has ended. */
+    bool told;    /* To stop, since another peer ended too early. */
     size_t n_got; /* Bytes of the next report. */
     struct job_report next;
 };
@@ -148,6 +155,49 @@ static void receive(struct child *c, struct job_report *r)
     }
 }
 
+/* When a peer has ended before its time, those who wait for it at the meeting
+ * place would wait for long, and those who train find out by themselves: give
+ * them time to. */
+static void stop_the_waiting(struct child *children,
+                             const struct job_report *reports,
+                             uint32_t n,
+                             bool patient)
+{
+    for (uint32_t p = 0; p < n; p++) {
+        bool trains = reports[p].summary.clocks > 0;
+        if (children[p].fd >= 0 && !children[p].told && !(trains && patient)) {
+            children[p].told = true;
+            kill(children[p].pid, SIGTERM);
+        }
+    }
+}
+
+/* The first peer that ended before its time, or n. */
+static uint32_t first_failed(const struct job_report *reports, uint32_t n)
+{
+    uint32_t p = 0;
+
+    while (p < n && !(reports[p].final && reports[p].code != 0)) {
+        p++;
+    }
+    return p;
+}
+
+/* A peer that was told to stop was not interrupted by the user. */
+static void explain(const struct child *children,
+                    struct job_report *reports,
+                    uint32_t n,
+                    uint32_t failed)
+{
+    for (uint32_t p = 0; p < n && failed < n; p++) {
+        if (children[p].told && reports[p].code == ERR_INTERRUPTED) {
+            reports[p].code = ERR_UNREACHABLE;
+            snprintf(reports[p].msg, sizeof reports[p].msg,
+                     "peer %u is gone before training began", failed);
+        }
+    }
+}
+
 static void watch(struct child *children,
                   uint32_t n,
                   struct job_report *reports,
@@ -158,7 +208,8 @@ static void watch(struct child *children,
 {
     struct pollfd fds[TRAIN_PEERS_MAX];
     int interrupts = 0;
-    uint32_t n_open = n;
+    uint32_t n_open = n, failed = n;
+    uint64_t failed_ns = 0;
 
     while (n_open > 0) {
         n_open = 0;
@@ -178,8 +229,16 @@ static void watch(struct child *children,
                 receive(&children[p], &reports[p]);
             }
         }
+        if (failed == n && (failed = first_failed(reports, n)) < n) {
+            failed_ns = clock_ns();
+        }
+        if (failed < n) {
+            stop_the_waiting(children, reports, n,
+                             clock_ns() - failed_ns < STOP_NS);
+        }
         progress(arg, reports, n);
     }
+    explain(children, reports, n, failed);
 }
 
 /* A directory that only these processes use, inside the run directory. */

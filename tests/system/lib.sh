@@ -29,11 +29,12 @@ skip() {
 }
 
 check() {
-    local what=$1
+    local what=$1 status=0
     shift
-    "$@" >"$work/out" 2>&1 || {
+    "$@" >"$work/out" 2>&1 || status=$?
+    [ $status = 0 ] || {
         cat "$work/out"
-        fail "$what: $* ended with $?"
+        fail "$what: $* ended with $status"
     }
 }
 
