@@ -27,8 +27,14 @@ const char *__lsan_default_suppressions(void)
 
 int fabric_err(struct err *e, const char *call, ssize_t rc)
 {
-    return err_set(e, rc == -FI_ENOMEM ? ERR_NOMEM : ERR_IO, "%s: %s", call,
-                   fi_strerror((int)-rc));
+    int code = ERR_IO;
+
+    if (rc == -FI_ENOMEM) {
+        code = ERR_NOMEM;
+    } else if (rc == -FI_EADDRNOTAVAIL) {
+        code = ERR_INVALID;
+    }
+    return err_set(e, code, "%s: %s", call, fi_strerror((int)-rc));
 }
 
 /* The endpoint we need: reliable datagrams. NULL: no memory. */
@@ -282,7 +288,9 @@ int fabric_open(struct fabric *f,
     f->tells_by_again = f->info->ep_attr->protocol == FI_PROTO_XNET;
     rc = objects_open(f, e);
     if (rc != 0) {
-        rc = err_wrap(e, rc, "open provider %s", fabric_provider(f));
+        rc = err_wrap(e, rc, "open provider %s%s%s", fabric_provider(f),
+                      node == NULL ? "" : " on address ",
+                      node == NULL ? "" : node);
         fabric_close(f);
         return rc;
     }

@@ -42,8 +42,8 @@ void fabric_close(struct fabric *f);
 /* The name of the provider in use. */
 const char *fabric_provider(const struct fabric *f);
 
-/* Write "@call: reason" for a negative code of libfabric. Return ERR_NOMEM or
- * ERR_IO. */
+/* Write "@call: reason" for a negative code of libfabric. Return ERR_NOMEM,
+ * ERR_INVALID (no such local address) or ERR_IO. */
 int fabric_err(struct err *e, const char *call, ssize_t rc);
 
 #endif /* P2P_FABRIC_H_ */

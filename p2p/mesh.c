@@ -34,9 +34,10 @@ struct mesh_item {
 
 struct mesh_peer {
     enum mesh_state state;
-    bool owes_answer; /* A hello came, and the answer found no room. */
-    bool reports;     /* Lost, and not told to the layer above yet. */
-    char why[128];    /* Lost because of this. */
+    enum mesh_type owed; /* An answer that found no room, or 0. */
+    bool awaits_bye;     /* It has not answered our goodbye. */
+    bool reports;        /* Lost, and not told to the layer above yet. */
+    char why[128];       /* Lost because of this. */
     struct mesh_item *queue;
     struct mesh_item **queue_end;
     size_t n_queued;
@@ -156,7 +157,8 @@ void mesh_destroy(struct mesh *m)
     free(m);
 }
 
-/* Nothing more goes to the peer, and the next poll says so. */
+/* Nothing more goes to the peer, and the next poll says so. Once we have said
+ * goodbye, one that vanishes has left, too: it need not wait for our close. */
 static void peer_lose(struct mesh *m, p2p_peer i, const char *why)
 {
     struct mesh_peer *p = &m->peers[i];
@@ -164,8 +166,13 @@ static void peer_lose(struct mesh *m, p2p_peer i, const char *why)
     if (!peer_is_open(p)) {
         return;
     }
-    log_warn(m->options.log, "peer %u lost: %s", i, why);
-    p->state = MESH_LOST;
+    if (m->said_bye) {
+        log_debug(m->options.log, "peer %u left: %s", i, why);
+        p->state = MESH_GONE;
+    } else {
+        log_warn(m->options.log, "peer %u lost: %s", i, why);
+        p->state = MESH_LOST;
+    }
     p->reports = true;
     m->n_reports++;
     snprintf(p->why, sizeof p->why, "%s", why);
@@ -199,14 +206,17 @@ static int control_send(struct mesh *m,
     return peer_send(m, &msg, e);
 }
 
-/* A hello with ack 1 is the answer to one with ack 0. */
-static int answer_send(struct mesh *m, p2p_peer to, struct err *e)
+/* Answer a hello or a goodbye: the same with ack 1. */
+static int
+answer_send(struct mesh *m, p2p_peer to, enum mesh_type type, struct err *e)
 {
-    int rc = control_send(m, to, MESH_HELLO, 1, e);
+    struct mesh_peer *p = &m->peers[to];
+    int rc = control_send(m, to, type, 1, e);
 
-    m->peers[to].owes_answer = rc == ERR_AGAIN;
+    p->owed = 0;
     if (rc == ERR_AGAIN) {
-        m->peers[to].due_ns = m->now_ns + MESH_RETRY_NS;
+        p->owed = type;
+        p->due_ns = m->now_ns + MESH_RETRY_NS;
         m->timer_ns = m->now_ns;
         rc = 0;
     }
@@ -257,29 +267,58 @@ static int queues_flush(struct mesh *m, struct err *e)
     return 0;
 }
 
-/* Send what time asks for: an answer that is owed, a hello, a beat. */
+/* Greet, or say goodbye, until there is an answer: both may get lost. */
+static int
+question_send(struct mesh *m, p2p_peer i, enum mesh_type type, struct err *e)
+{
+    struct mesh_peer *p = &m->peers[i];
+
+    p->due_ns = m->now_ns + m->options.beat_ns / MESH_HELLOS_PER_BEAT + 1;
+    return p->queue != NULL && type == MESH_BYE
+               ? 0
+               : control_send(m, i, type, 0, e);
+}
+
+static int beat_send(struct mesh *m, p2p_peer i, struct err *e)
+{
+    struct mesh_peer *p = &m->peers[i];
+    int rc = 0;
+
+    if (m->now_ns - p->sent_ns < m->options.beat_ns) {
+        p->due_ns = p->sent_ns + m->options.beat_ns;
+        return 0;
+    }
+    if (!m->said_bye && p->queue == NULL) {
+        rc = control_send(m, i, MESH_BEAT, 0, e);
+    }
+    p->due_ns =
+        m->now_ns + (rc == ERR_AGAIN ? MESH_RETRY_NS : m->options.beat_ns);
+    return rc;
+}
+
+static bool peer_has_timer(const struct mesh_peer *p)
+{
+    return p->owed != 0 || peer_is_open(p);
+}
+
+/* Send what time asks for. */
 static int peer_tick(struct mesh *m, p2p_peer i, struct err *e)
 {
     struct mesh_peer *p = &m->peers[i];
-    uint64_t beat_ns = m->options.beat_ns;
     int rc = 0;
 
-    if (p->owes_answer) {
-        rc = answer_send(m, i, e);
-        if (rc != 0 || p->owes_answer || !peer_is_open(p)) {
+    if (p->owed != 0) {
+        rc = answer_send(m, i, p->owed, e);
+        if (rc != 0 || p->owed != 0) {
             return rc;
         }
     }
     if (p->state == MESH_JOINING) {
-        rc = control_send(m, i, MESH_HELLO, 0, e);
-        p->due_ns = m->now_ns + beat_ns / MESH_HELLOS_PER_BEAT + 1;
-    } else if (m->now_ns - p->sent_ns < beat_ns) {
-        p->due_ns = p->sent_ns + beat_ns;
-    } else {
-        if (!m->said_bye && p->queue == NULL) {
-            rc = control_send(m, i, MESH_BEAT, 0, e);
-        }
-        p->due_ns = m->now_ns + (rc == ERR_AGAIN ? MESH_RETRY_NS : beat_ns);
+        rc = question_send(m, i, MESH_HELLO, e);
+    } else if (p->state == MESH_UP && p->awaits_bye) {
+        rc = question_send(m, i, MESH_BYE, e);
+    } else if (p->state == MESH_UP) {
+        rc = beat_send(m, i, e);
     }
     return rc == ERR_AGAIN ? 0 : rc;
 }
@@ -293,13 +332,13 @@ static int tick(struct mesh *m, struct err *e)
     }
     for (p2p_peer i = 0; i < m->options.n_peers; i++) {
         struct mesh_peer *p = &m->peers[i];
-        if (peer_is_open(p) && p->due_ns <= m->now_ns) {
+        if (peer_has_timer(p) && p->due_ns <= m->now_ns) {
             int rc = peer_tick(m, i, e);
             if (rc != 0) {
                 return err_wrap(e, rc, "send to peer %u", i);
             }
         }
-        if (peer_is_open(p) && p->due_ns < next_ns) {
+        if (peer_has_timer(p) && p->due_ns < next_ns) {
             next_ns = p->due_ns;
         }
     }
@@ -322,7 +361,7 @@ static void event_up(struct mesh *m, p2p_peer i, struct mesh_event *event)
 
     log_debug(m->options.log, "peer %u is up", i);
     p->state = MESH_UP;
-    if (!p->owes_answer) {
+    if (p->owed == 0) {
         p->due_ns = p->sent_ns + m->options.beat_ns;
     }
     if (p->queue != NULL) {
@@ -348,10 +387,31 @@ static void event_bye(struct mesh *m, p2p_peer i, struct mesh_event *event)
     event->peer = i;
 }
 
-/* Anything but a question proves that the peer heard us. */
+/* Anything but a greeting proves that the peer heard us. */
 static bool msg_proves_up(const struct p2p_msg *msg)
 {
     return msg->type != MESH_HELLO || msg->ack != 0;
+}
+
+/* A goodbye, or the answer to ours. Who said goodbye and says it again has not
+ * got the answer. Set *happened if it is news. */
+static int bye_handle(struct mesh *m,
+                      const struct p2p_msg *msg,
+                      struct mesh_event *event,
+                      bool *happened,
+                      struct err *e)
+{
+    struct mesh_peer *p = &m->peers[msg->peer];
+
+    if (msg->ack != 0) {
+        p->awaits_bye = false;
+        return 0;
+    }
+    if (peer_is_open(p)) {
+        event_bye(m, msg->peer, event);
+        *happened = true;
+    }
+    return p->state == MESH_GONE ? answer_send(m, msg->peer, MESH_BYE, e) : 0;
 }
 
 /* Deal with a message. Set *happened if @event says what it was. */
@@ -362,18 +422,15 @@ static int msg_handle(struct mesh *m,
                       struct err *e)
 {
     struct mesh_peer *p = &m->peers[msg->peer];
-    bool is_user = msg->type >= MESH_USER;
+    bool is_user = msg->type >= MESH_USER && peer_is_open(p);
     int rc = 0;
 
     *happened = false;
-    if (!peer_is_open(p)) {
-        blob_unref(msg->body);
-        return 0;
+    if (peer_is_open(p)) {
+        peer_hear(m, msg->peer);
     }
-    peer_hear(m, msg->peer);
     if (msg->type == MESH_BYE) {
-        event_bye(m, msg->peer, event);
-        *happened = true;
+        rc = bye_handle(m, msg, event, happened, e);
     } else if (p->state == MESH_JOINING && msg_proves_up(msg)) {
         event_up(m, msg->peer, event);
         *happened = true;
@@ -384,8 +441,8 @@ static int msg_handle(struct mesh *m,
     } else if (is_user) {
         event_msg(event, msg);
         *happened = true;
-    } else if (!msg_proves_up(msg)) {
-        rc = answer_send(m, msg->peer, e);
+    } else if (peer_is_open(p) && !msg_proves_up(msg)) {
+        rc = answer_send(m, msg->peer, MESH_HELLO, e);
     }
     if (!is_user) {
         blob_unref(msg->body);
@@ -464,7 +521,8 @@ static int event_lost(struct mesh *m, struct mesh_event *event)
         if (p->reports) {
             p->reports = false;
             m->n_reports--;
-            event->kind = MESH_EVENT_LOST;
+            event->kind =
+                p->state == MESH_LOST ? MESH_EVENT_LOST : MESH_EVENT_BYE;
             event->peer = i;
             memcpy(event->why, p->why, sizeof event->why);
             return 0;
@@ -592,6 +650,10 @@ void mesh_bye(struct mesh *m)
         struct mesh_peer *p = &m->peers[i];
         /* Without memory for a goodbye the peer finds out by itself. */
         if (p->state == MESH_UP && queue_put(m, p, &msg, NULL) == 0) {
+            p->awaits_bye = true;
+            p->due_ns =
+                m->now_ns + m->options.beat_ns / MESH_HELLOS_PER_BEAT + 1;
+            m->timer_ns = earlier(m->timer_ns, p->due_ns);
             m->flush_ns = m->now_ns;
         }
     }
@@ -608,10 +670,11 @@ size_t mesh_pending(const struct mesh *m, p2p_peer peer)
     const struct mesh_peer *p = &m->peers[peer];
 
     assert(peer < m->options.n_peers);
-    if (!peer_is_open(p)) {
+    if (p->state == MESH_LOST || peer == m->options.self) {
         return 0;
     }
-    return p->n_queued + m->transport->ops->pending(m->transport, peer);
+    return p->n_queued + (p->state == MESH_UP && p->awaits_bye) +
+           (p->owed != 0) + m->transport->ops->pending(m->transport, peer);
 }
 
 struct p2p_stats mesh_stats(const struct mesh *m, p2p_peer peer)

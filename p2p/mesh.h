@@ -20,9 +20,9 @@
 #include "p2p/transport.h"
 
 enum mesh_type {
-    MESH_HELLO = 1, /* First message to a peer, and the answer to it. */
+    MESH_HELLO = 1, /* First message to a peer, ack 0; ack 1: the answer. */
     MESH_BEAT,      /* I am alive. */
-    MESH_BYE,       /* I am done and leave. */
+    MESH_BYE,       /* I am done and leave, ack 0; ack 1: the answer. */
     MESH_USER = 16  /* The first type of the layer above. */
 };
 
@@ -90,13 +90,16 @@ void mesh_wait(struct mesh *m, uint64_t timeout_ns);
 /* End mesh_wait(). Any thread. */
 void mesh_wake(struct mesh *m);
 
-/* Say goodbye to all who are there. Poll until mesh_pending() is 0 or patience
- * ends. */
+/* Say goodbye to all who are there. Poll until mesh_pending() is 0 for all, or
+ * patience ends: who closes the transport before its goodbye was answered looks
+ * like a peer that died, because a reset overtakes what is on its way. A peer
+ * that vanishes after this call counts as one that left (MESH_EVENT_BYE). */
 void mesh_bye(struct mesh *m);
 
 bool mesh_is_up(const struct mesh *m, p2p_peer peer);
 
-/* Bodies queued to @peer that have not left this process, in messages. */
+/* Messages to @peer that have not left this process, and one more while our
+ * goodbye to it is not answered. 0 if it is lost. */
 size_t mesh_pending(const struct mesh *m, p2p_peer peer);
 
 struct p2p_stats mesh_stats(const struct mesh *m, p2p_peer peer);

@@ -305,8 +305,10 @@ static void test_goodbye_is_no_loss_and_comes_last(void **state)
         assert_int_equal(send_next(&w, 0, 1, 10), 0);
     }
     mesh_bye(w.meshes[0]);
-    assert_int_equal(mesh_pending(w.meshes[0], 1), 4);
+    assert_int_equal(mesh_pending(w.meshes[0], 1), 5); /* And an answer. */
     assert_int_equal(send_next(&w, 0, 1, 10), ERR_UNREACHABLE);
+    run(&w, 101);
+    assert_int_equal(mesh_pending(w.meshes[0], 1), 1);
     run(&w, 102);
     assert_int_equal(mesh_pending(w.meshes[0], 1), 0);
     assert_int_equal(w.got[1][0], 3);
@@ -315,6 +317,68 @@ static void test_goodbye_is_no_loss_and_comes_last(void **state)
     run(&w, 5000);
     expect(&w, "[  101] 1: 0 bye\n[  101] 2: 0 bye\n");
     assert_int_equal(send_next(&w, 1, 0, 1), ERR_UNREACHABLE);
+    world_fini(&w);
+}
+
+static void test_goodbye_gets_through_with_loss(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct p2p_sim_options o = LAN;
+        struct world w;
+        o.seed = seed;
+        world_init(&w, &o);
+        run(&w, 100);
+        world_forget(&w);
+        p2p_sim_loss(w.sim, 300);
+        mesh_bye(w.meshes[0]);
+        run(&w, 900);
+        assert_int_equal(mesh_pending(w.meshes[0], 1), 0);
+        assert_int_equal(mesh_pending(w.meshes[0], 2), 0);
+        assert_int_equal(count(w.story, "1: 0 bye"), 1);
+        assert_int_equal(count(w.story, "2: 0 bye"), 1);
+        assert_int_equal(count(w.story, "\n"), 2);
+        world_fini(&w);
+    }
+}
+
+/* Two leave at the same moment: neither takes the other for lost. */
+static void test_all_may_say_goodbye_at_once(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w, &LAN);
+    run(&w, 100);
+    world_forget(&w);
+    for (p2p_peer i = 0; i < 3; i++) {
+        mesh_bye(w.meshes[i]);
+    }
+    run(&w, 102);
+    for (p2p_peer i = 0; i < 3; i++) {
+        for (p2p_peer k = 0; k < 3; k++) {
+            assert_int_equal(mesh_pending(w.meshes[i], k), 0);
+        }
+    }
+    assert_int_equal(count(w.story, "bye"), 6);
+    assert_int_equal(count(w.story, "\n"), 6);
+    world_fini(&w);
+}
+
+static void test_after_our_goodbye_nobody_is_lost(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init(&w, &LAN);
+    run(&w, 100);
+    world_forget(&w);
+    w.frozen[1] = true;
+    mesh_bye(w.meshes[0]);
+    run(&w, 5000);
+    assert_int_equal(count(w.story, "0: 1 bye"), 1);
+    assert_int_equal(count(w.story, "0: 1 lost"), 0);
+    assert_int_equal(count(w.story, "2: 1 lost"), 1);
     world_fini(&w);
 }
 
@@ -507,6 +571,9 @@ int main(void)
         cmocka_unit_test(test_a_one_way_cut_from_the_start_is_noticed),
         cmocka_unit_test(test_a_short_cut_loses_nobody),
         cmocka_unit_test(test_goodbye_is_no_loss_and_comes_last),
+        cmocka_unit_test(test_goodbye_gets_through_with_loss),
+        cmocka_unit_test(test_all_may_say_goodbye_at_once),
+        cmocka_unit_test(test_after_our_goodbye_nobody_is_lost),
         cmocka_unit_test(test_a_full_queue_says_again_and_recovers),
         cmocka_unit_test(test_beats_are_sent_only_into_silence),
         cmocka_unit_test(test_a_stalled_caller_loses_nobody_at_once),
