@@ -70,7 +70,7 @@ static int read_raw(struct dataset_input *in,
 /* Make z.next_in hold something, or set ended. */
 static int refill(struct dataset_input *in, struct err *e)
 {
-    size_t n;
+    size_t n = 0;
     int rc;
 
     if (in->z.avail_in > 0) {

@@ -152,7 +152,7 @@ static int get_classes(const json_t *j, struct dataset_schema *s, struct err *e)
 
 static int get_all(const json_t *j, struct dataset_schema *s, struct err *e)
 {
-    unsigned transform, normalize;
+    unsigned transform = 0, normalize = 0;
     int rc;
 
     if ((rc = get_u32(j, "n_features", &s->n_features, e)) != 0 ||
