@@ -47,7 +47,7 @@ int dataset_rows_reserve(struct dataset_rows *r, size_t n, struct err *e)
     size_t room;
     int rc;
 
-    if (n <= r->room_values - r->n_values) {
+    if (r->val != NULL && n <= r->room_values - r->n_values) {
         return 0;
     }
     room = more(r->room_values, r->n_values + n);
