@@ -39,20 +39,33 @@ static int entries_push(struct ckpt_entries *list,
     return 0;
 }
 
-static int compare(const void *x, const void *y)
+bool ckpt_entry_before(const struct ckpt_entry *a, const struct ckpt_entry *b)
 {
-    const struct ckpt_entry *a = x, *b = y;
+    return a->segment != b->segment ? a->segment < b->segment
+                                    : a->offset < b->offset;
+}
 
+static int compare_key(const struct ckpt_entry *a, const struct ckpt_entry *b)
+{
     if (a->clock != b->clock) {
         return a->clock < b->clock ? -1 : 1;
     }
     if (a->origin != b->origin) {
         return a->origin < b->origin ? -1 : 1;
     }
-    if (a->matrix != b->matrix) {
-        return a->matrix < b->matrix ? -1 : 1;
+    return (a->matrix > b->matrix) - (a->matrix < b->matrix);
+}
+
+static int compare(const void *x, const void *y)
+{
+    const struct ckpt_entry *a = x, *b = y;
+    int order = compare_key(a, b);
+
+    if (order == 0) {
+        order = (a->sequence > b->sequence) - (a->sequence < b->sequence);
     }
-    return (a->sequence > b->sequence) - (a->sequence < b->sequence);
+    return order != 0 ? order
+                      : ckpt_entry_before(b, a) - ckpt_entry_before(a, b);
 }
 
 int ckpt_catalog_add(struct ckpt_catalog *c,
@@ -526,30 +539,61 @@ int ckpt_catalog_open(struct ckpt_catalog *c,
     return rc;
 }
 
-const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
-                                           enum sv_record_kind kind,
-                                           uint64_t clock,
-                                           uint32_t origin,
-                                           uint16_t matrix)
+/* How many entries are less than @key. */
+static size_t lower_bound(const struct ckpt_entries *list,
+                          const struct ckpt_entry *key)
 {
-    const struct ckpt_entries *list = &c->kinds[kind];
-    struct ckpt_entry key = {
-        .clock = clock, .origin = origin, .matrix = matrix};
     size_t low = 0, high = list->n;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (compare(&list->at[mid], &key) < 0) {
+        if (compare(&list->at[mid], key) < 0) {
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    if (low == list->n || list->at[low].clock != clock ||
-        list->at[low].origin != origin || list->at[low].matrix != matrix) {
+    return low;
+}
+
+const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
+                                           enum sv_record_kind kind,
+                                           uint64_t clock,
+                                           uint32_t origin,
+                                           uint16_t matrix,
+                                           const struct ckpt_entry *before)
+{
+    const struct ckpt_entries *list = &c->kinds[kind];
+    const struct ckpt_entry *found = NULL;
+    struct ckpt_entry key = {
+        .clock = clock, .origin = origin, .matrix = matrix};
+
+    for (size_t i = lower_bound(list, &key);
+         i < list->n && compare_key(&list->at[i], &key) == 0; i++) {
+        if ((before == NULL || ckpt_entry_before(&list->at[i], before)) &&
+            (found == NULL || ckpt_entry_before(found, &list->at[i]))) {
+            found = &list->at[i];
+        }
+    }
+    return found;
+}
+
+const struct ckpt_entry *ckpt_catalog_same(const struct ckpt_catalog *c,
+                                           const struct ckpt_entry *entry)
+{
+    const struct ckpt_entries *list;
+    size_t i;
+
+    if (entry->kind == 0 || entry->kind >= SV_RECORD_KIND_END) {
         return NULL;
     }
-    return &list->at[low];
+    list = &c->kinds[entry->kind];
+    i = lower_bound(list, entry);
+    return i < list->n && compare(&list->at[i], entry) == 0 &&
+                   list->at[i].size == entry->size &&
+                   list->at[i].checksum == entry->checksum
+               ? &list->at[i]
+               : NULL;
 }
 
 int ckpt_catalog_read(const struct ckpt_catalog *c,
@@ -597,7 +641,7 @@ static int step_holds(const struct ckpt_catalog *c,
         const struct ckpt_op *op = &step->ops[i];
         *holds = op->kind != SV_OP_APPLY ||
                  ckpt_catalog_find(c, SV_RECORD_BATCH, op->clock, op->origin,
-                                   op->matrix) != NULL;
+                                   op->matrix, entry) != NULL;
     }
     return rc;
 }

@@ -31,7 +31,7 @@ struct ckpt_segment {
     uint64_t durable; /* What the index says was synced. */
 };
 
-/* Entries of one kind, by (clock, origin, matrix, sequence). */
+/* Entries of one kind, by (clock, origin, matrix, sequence) and place. */
 struct ckpt_entries {
     struct ckpt_entry *at;
     size_t n, room;
@@ -71,12 +71,22 @@ int ckpt_catalog_add(struct ckpt_catalog *c,
                      struct err *e);
 void ckpt_catalog_sort(struct ckpt_catalog *c);
 
-/* The first entry of @kind with this clock, origin and matrix, or NULL. */
+/* Does @a stand in the log before @b? */
+bool ckpt_entry_before(const struct ckpt_entry *a, const struct ckpt_entry *b);
+
+/* The entry of @kind with this clock, origin and matrix, or NULL. If there are
+ * several (a peer that was resumed made its batch again), the last one that
+ * stands before @before; NULL: the last one. */
 const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
                                            enum sv_record_kind kind,
                                            uint64_t clock,
                                            uint32_t origin,
-                                           uint16_t matrix);
+                                           uint16_t matrix,
+                                           const struct ckpt_entry *before);
+
+/* The entry that is equal to @entry, or NULL. */
+const struct ckpt_entry *ckpt_catalog_same(const struct ckpt_catalog *c,
+                                           const struct ckpt_entry *entry);
 
 /* The bytes of a record, its header read and compared with @entry.
  * Errors: ERR_CORRUPT. */

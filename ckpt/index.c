@@ -22,7 +22,8 @@ static const char SCHEMA[] =
     "  kind INTEGER NOT NULL, segment INTEGER NOT NULL,"
     "  offset INTEGER NOT NULL, length INTEGER NOT NULL,"
     "  checksum INTEGER NOT NULL,"
-    "  PRIMARY KEY(clock, origin, matrix, sequence, kind)) WITHOUT ROWID;"
+    "  PRIMARY KEY(clock, origin, matrix, sequence, kind, segment, offset))"
+    "  WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS view("
     "  number INTEGER PRIMARY KEY, first_clock INTEGER NOT NULL,"
     "  members TEXT NOT NULL);"
@@ -433,7 +434,8 @@ int ckpt_index_each_record(struct ckpt_index *x,
     rc = ckpt_stmt_prepare(&s, x->db,
                            "SELECT clock, origin, matrix, sequence, kind, "
                            "segment, offset, length, checksum FROM record "
-                           "ORDER BY clock, origin, matrix, sequence, kind",
+                           "ORDER BY clock, origin, matrix, sequence, "
+                           "kind, segment, offset",
                            e);
     if (rc != 0) {
         return rc;

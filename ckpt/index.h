@@ -3,8 +3,9 @@
  *     run       number, peer, json: what the job is; one row
  *     segment   number, first_clock, indexed: bytes of the file that the rows
  *               of record cover, durable: bytes that were synced
- *     record    clock, origin, matrix, sequence, kind -> segment, offset,
- *               length, checksum (as in the record's header)
+ *     record    clock, origin, matrix, sequence, kind, segment, offset ->
+ *               length, checksum (as in the record's header). The place is
+ *               part of the key: a resumed peer makes batches again.
  *     digest    clock, matrix -> high, low
  *     metric    clock -> one column for each of CKPT_METRIC_MAP
  *     view      number -> first_clock, members      (one view so far: no rows)

@@ -85,7 +85,8 @@ int ckpt_log_create(struct ckpt_log **log,
                     struct err *e);
 
 /* Go on with a log, from W_@clock: everything behind the step record of clock
- * @clock - 1 is cut off, for good; at clock 0 everything but the run record is.
+ * @clock - 1 is cut off, for good, but for digests of W_@clock that directly
+ * follow it; at clock 0 everything but the run record is.
  * @clock is at most ckpt_reader_clocks(). run and peer must be those of the
  * log.
  *

@@ -5,6 +5,20 @@
 #include "ckpt/segment.h"
 #include "core/log.h"
 
+/* Digests of W_@clock stand behind the step that led to it. */
+static void keep_digests(struct ckpt_mend *m, uint64_t clock)
+{
+    const struct ckpt_entries *list = &m->catalog->kinds[SV_RECORD_DIGEST];
+
+    for (size_t i = 0; clock > 0 && i < list->n; i++) {
+        const struct ckpt_entry *entry = &list->at[i];
+        if (entry->clock == clock && entry->segment == m->segment &&
+            entry->offset == m->end) {
+            m->end += entry->size;
+        }
+    }
+}
+
 int ckpt_mend_find_end(struct ckpt_mend *m, uint64_t clock, struct err *e)
 {
     const struct ckpt_catalog *c = m->catalog;
@@ -24,6 +38,7 @@ int ckpt_mend_find_end(struct ckpt_mend *m, uint64_t clock, struct err *e)
                       : &c->kinds[SV_RECORD_STEP].at[clock - 1];
     m->segment = last->segment;
     m->end = last->offset + last->size;
+    keep_digests(m, clock);
     return 0;
 }
 

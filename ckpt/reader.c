@@ -1,5 +1,6 @@
 #include "ckpt/reader.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -85,6 +86,32 @@ int ckpt_reader_step(struct ckpt_reader *r,
     return rc == 0 ? 0 : err_wrap(e, rc, "step of clock %" PRIu64, clock);
 }
 
+static int find_batch(const struct ckpt_reader *r,
+                      const struct ckpt_op *op,
+                      const struct ckpt_entry *before,
+                      const uint8_t **data,
+                      size_t *size,
+                      struct err *e)
+{
+    const struct ckpt_entry *entry =
+        ckpt_catalog_find(&r->catalog, SV_RECORD_BATCH, op->clock, op->origin,
+                          op->matrix, before);
+    struct sv_record fields;
+    int rc;
+
+    if (entry == NULL) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "batch of peer %u, clock %" PRIu64
+                       ", matrix %u is not in the log",
+                       op->origin, op->clock, op->matrix);
+    }
+    rc = ckpt_catalog_read(&r->catalog, entry, &fields, data, e);
+    if (rc == 0) {
+        *size = (size_t)entry->size;
+    }
+    return rc;
+}
+
 int ckpt_reader_batch(const struct ckpt_reader *r,
                       uint32_t origin,
                       uint64_t clock,
@@ -93,22 +120,21 @@ int ckpt_reader_batch(const struct ckpt_reader *r,
                       size_t *size,
                       struct err *e)
 {
-    const struct ckpt_entry *entry =
-        ckpt_catalog_find(&r->catalog, SV_RECORD_BATCH, clock, origin, matrix);
-    struct sv_record fields;
-    int rc;
+    struct ckpt_op op = {.origin = origin, .clock = clock, .matrix = matrix};
 
-    if (entry == NULL) {
-        return err_set(e, ERR_NOT_FOUND,
-                       "batch of peer %u, clock %" PRIu64
-                       ", matrix %u is not in the log",
-                       origin, clock, matrix);
-    }
-    rc = ckpt_catalog_read(&r->catalog, entry, &fields, data, e);
-    if (rc == 0) {
-        *size = (size_t)entry->size;
-    }
-    return rc;
+    return find_batch(r, &op, NULL, data, size, e);
+}
+
+int ckpt_reader_op(const struct ckpt_reader *r,
+                   uint64_t clock,
+                   const struct ckpt_op *op,
+                   const uint8_t **data,
+                   size_t *size,
+                   struct err *e)
+{
+    assert(clock < r->clocks);
+    return find_batch(r, op, &r->catalog.kinds[SV_RECORD_STEP].at[clock], data,
+                      size, e);
 }
 
 int ckpt_reader_wrap(const struct ckpt_reader *r,
@@ -181,7 +207,7 @@ bool ckpt_reader_digest(const struct ckpt_reader *r,
                         struct hash128 *digest)
 {
     const struct ckpt_entry *entry = ckpt_catalog_find(
-        &r->catalog, SV_RECORD_DIGEST, clock, r->catalog.peer, matrix);
+        &r->catalog, SV_RECORD_DIGEST, clock, r->catalog.peer, matrix, NULL);
     const uint8_t *data;
     struct sv_record fields;
     size_t size;

@@ -38,8 +38,9 @@ int ckpt_reader_step(struct ckpt_reader *r,
                      struct ckpt_step *step,
                      struct err *e);
 
-/* The record of a batch. *data lives as long as the reader.
- * Errors: ERR_NOT_FOUND. */
+/* The record of a batch; if a peer that was resumed made it again, the last
+ * one. *data lives as long as the reader.
+ * Errors: ERR_NOT_FOUND, ERR_CORRUPT. */
 int ckpt_reader_batch(const struct ckpt_reader *r,
                       uint32_t origin,
                       uint64_t clock,
@@ -47,6 +48,15 @@ int ckpt_reader_batch(const struct ckpt_reader *r,
                       const uint8_t **data,
                       size_t *size,
                       struct err *e);
+
+/* The record of the batch that @op of the step of @clock means: the last one
+ * before that step. Errors: as reader_batch. */
+int ckpt_reader_op(const struct ckpt_reader *r,
+                   uint64_t clock,
+                   const struct ckpt_op *op,
+                   const uint8_t **data,
+                   size_t *size,
+                   struct err *e);
 
 /* Name file and offset of @data, which reader_batch gave, in front of the
  * message in @e. Return @rc, but ERR_CORRUPT for ERR_AGAIN: all of the record

@@ -181,8 +181,7 @@ static int add_source(struct replay *x,
         return rc;
     }
     x->sources = at;
-    rc = ckpt_reader_batch(x->reader, op->origin, op->clock, op->matrix,
-                           &s.data, &s.size, e);
+    rc = ckpt_reader_op(x->reader, x->step.clock, op, &s.data, &s.size, e);
     if (rc != 0) {
         return rc;
     }

@@ -76,13 +76,6 @@ check_segment(struct verify *v, struct ckpt_segment *s, struct err *e)
     return 0;
 }
 
-/* Does @a stand in the log before @b? */
-static bool before(const struct ckpt_entry *a, const struct ckpt_entry *b)
-{
-    return a->segment != b->segment ? a->segment < b->segment
-                                    : a->offset < b->offset;
-}
-
 static int
 check_step(struct verify *v, const struct ckpt_entry *entry, struct err *e)
 {
@@ -110,14 +103,13 @@ check_step(struct verify *v, const struct ckpt_entry *entry, struct err *e)
             continue;
         }
         batch = ckpt_catalog_find(c, SV_RECORD_BATCH, op->clock, op->origin,
-                                  op->matrix);
-        if (batch == NULL || !before(batch, entry)) {
+                                  op->matrix, entry);
+        if (batch == NULL) {
             found(v,
                   "step of clock %" PRIu64
                   " applies the batch of peer %u, clock %" PRIu64
-                  ", matrix %u, which is %s",
-                  entry->clock, op->origin, op->clock, op->matrix,
-                  batch == NULL ? "not there" : "behind it");
+                  ", matrix %u, which is not there",
+                  entry->clock, op->origin, op->clock, op->matrix);
         }
     }
     return 0;
@@ -135,7 +127,7 @@ static int check_steps(struct verify *v, struct err *e)
             found(v, "step of clock %" PRIu64 " where %" PRIu64 " belongs",
                   entry->clock, next);
         }
-        if (i > 0 && !before(&steps->at[i - 1], entry)) {
+        if (i > 0 && !ckpt_entry_before(&steps->at[i - 1], entry)) {
             found(v, "step of clock %" PRIu64 " stands before that of %" PRIu64,
                   entry->clock, steps->at[i - 1].clock);
         }
@@ -148,22 +140,9 @@ static int check_steps(struct verify *v, struct err *e)
 static int check_row(void *arg, const struct ckpt_entry *row)
 {
     struct verify *v = arg;
-    const struct ckpt_entry *entry = NULL;
-    const struct ckpt_entries *list = NULL;
 
     v->n_rows++;
-    if (row->kind > 0 && row->kind < SV_RECORD_KIND_END) {
-        list = &v->catalog.kinds[row->kind];
-        entry = ckpt_catalog_find(&v->catalog, row->kind, row->clock,
-                                  row->origin, row->matrix);
-        while (entry != NULL && entry < list->at + list->n &&
-               entry->sequence < row->sequence) {
-            entry++;
-        }
-    }
-    if (entry == NULL || entry == list->at + list->n ||
-        entry->offset != row->offset || entry->segment != row->segment ||
-        entry->size != row->size || entry->checksum != row->checksum) {
+    if (ckpt_catalog_same(&v->catalog, row) == NULL) {
         found(v,
               "index.db: record of kind %u, clock %" PRIu64
               ", peer %u, matrix %u is not at offset %" PRIu64 " of segment %u",
@@ -178,7 +157,7 @@ static int check_digest(void *arg, const struct ckpt_digest_row *row)
     struct verify *v = arg;
     const struct ckpt_entry *entry =
         ckpt_catalog_find(&v->catalog, SV_RECORD_DIGEST, row->clock,
-                          v->catalog.peer, row->matrix);
+                          v->catalog.peer, row->matrix, NULL);
     struct hash128 digest = {0};
     const uint8_t *data;
     struct sv_record r;

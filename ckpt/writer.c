@@ -293,7 +293,8 @@ static int append_one(struct ckpt_writer *w,
     size_t size = SV_RECORD_SIZE + (size_t)r->payload_size;
     int rc = 0;
 
-    if (w->written + w->gather.size + size > w->segment_size_max && begun(w)) {
+    if (w->written + w->gather.size + size > w->segment_size_max && begun(w) &&
+        r->kind != SV_RECORD_DIGEST) { /* It stays behind its step. */
         rc = roll(w, e);
     }
     if (rc == 0 && w->gather.size + size > GATHER_SIZE) {
