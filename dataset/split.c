@@ -171,7 +171,8 @@ int dataset_split(struct dataset_split *s, const char *path, struct err *e)
     int rc;
 
     if (!(s->share > 0 && s->share < 1)) {
-        return err_set(e, ERR_INVALID, "a share of %g: between 0 and 1",
+        return err_set(e, ERR_INVALID,
+                       "split %s: a share of %g: between 0 and 1", path,
                        s->share);
     }
     rc = dataset_input_open(&j.in, path, e);
