@@ -270,4 +270,12 @@ says err "lyre: hurt/peer-1: segments/00000000.seg: offset "
 exits 1 "$lyre" replay hurt --peer 1
 exits 0 "$lyre" log verify hurt --peer 0
 
+echo "bench"
+exits 0 "$lyre" bench apply --threads 1 --time 1ms
+says out "sparse u, sparse v"
+exits 0 "$lyre" bench link --provider net --time 20ms
+says out "round trip"
+exits 2 "$lyre" bench link --provider nope
+says err "lyre: no provider nope"
+
 echo "all is well"
