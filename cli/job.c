@@ -1,8 +1,10 @@
 #include "cli/job.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cmd.h"
@@ -281,7 +283,9 @@ int job_run(struct job *job)
         return CMD_FAILED;
     }
     job_catch_signals();
-    if (job->rank < 0) {
+    if (!job->resume && mkdir(job->dir, 0777) != 0 && errno != EEXIST) {
+        rc = err_wrap(&e, err_errno(&e, "mkdir"), "%s", job->dir);
+    } else if (job->rank < 0) {
         rc = local_run(job, reports, show_all, &d, &e);
     } else {
         job_run_peer(job, (uint32_t)job->rank, NULL, NULL, show_one, &d,

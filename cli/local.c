@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -247,9 +246,6 @@ make_meeting_place(const char *dir, char **place, char **url, struct err *e)
 {
     char *real;
 
-    if (mkdir(dir, 0777) != 0 && errno != EEXIST) {
-        return err_wrap(e, err_errno(e, "mkdir"), "%s", dir);
-    }
     real = realpath(dir, NULL);
     if (real == NULL) {
         return err_wrap(e, err_errno(e, "realpath"), "%s", dir);

@@ -39,10 +39,6 @@ for round in 1 2 3; do
     status=0
     # shellcheck disable=SC2086
     run_once "$lyre" train mlr $settings --run "$run" --quiet || status=$?
-    for _ in 1 2 3; do
-        [ $status != 0 ] || break
-        status=0
-    done
     tries=0
     while [ $status != 0 ]; do
         [ $status = 3 ] || {
