@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/clock.h"
 #include "core/hash.h"
@@ -302,4 +303,18 @@ bool frame_get_failure(const uint8_t *content,
 size_t frame_table_size_max(uint32_t n_peers)
 {
     return 24 + n_peers * FRAME_CARD_SIZE_MAX;
+}
+
+int meeting_resolve(struct addrinfo **list,
+                    const char *host,
+                    const char *port,
+                    bool is_to_listen,
+                    struct err *e)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = is_to_listen ? AI_PASSIVE : 0};
+    int rc = getaddrinfo(host, port, &hints, list);
+
+    return rc == 0 ? 0
+                   : err_set(e, ERR_INVALID, "%s: %s", host, gai_strerror(rc));
 }

@@ -27,6 +27,7 @@
 #ifndef P2P_MEETING_H_
 #define P2P_MEETING_H_
 
+#include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
 
@@ -74,11 +75,16 @@ struct meeting_card {
     struct rendezvous_card card;
 };
 
-/* Meet over a connection to host:port, or in a directory. */
-int meeting_tcp(struct meeting *m,
-                const char *host,
-                const char *port,
-                struct err *e);
+/* Meet over connections to host:port, where rank 0 listens; or in a
+ * directory. */
+int meeting_tcp_host(struct meeting *m,
+                     const char *host,
+                     const char *port,
+                     struct err *e);
+int meeting_tcp_guest(struct meeting *m,
+                      const char *host,
+                      const char *port,
+                      struct err *e);
 int meeting_file(struct meeting *m, const char *dir, struct err *e);
 
 /* Wait for one of @fds, at most @timeout_ms and not longer than the stop flag
@@ -90,6 +96,13 @@ int meeting_pause(struct meeting *m,
                   size_t n_fds,
                   int timeout_ms,
                   struct err *e);
+
+/* The addresses of host:port; the caller frees *list. Errors: ERR_INVALID. */
+int meeting_resolve(struct addrinfo **list,
+                    const char *host,
+                    const char *port,
+                    bool is_to_listen,
+                    struct err *e);
 
 /* Is every rank here? */
 bool meeting_is_full(const struct meeting *m);

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,261 +10,11 @@
 #include <rdma/fi_errno.h>
 
 #include "core/clock.h"
-#include "p2p/assembly.h"
-#include "p2p/fabric.h"
-#include "p2p/wire.h"
+#include "p2p/ofi_state.h"
 
-#define OFI_INFLIGHT_MAX    16 /* Packets per peer that libfabric has. */
-#define OFI_QUEUE_MSGS_MAX  32 /* Messages per peer that have not left. */
-#define OFI_QUEUE_BYTES_MAX ((size_t)1 << 20) /* The same in bytes. */
-#define OFI_BATCH           16                /* Completions read at once. */
-#define OFI_RX_EXTRA        64 /* Receive buffers beyond one per peer. */
-
-#define OFI_SPIN_NS      ((uint64_t)3000) /* Before wait() sleeps. */
-#define OFI_RETRY_NS_MIN (CLOCK_MS / 2)   /* After -FI_EAGAIN. */
-#define OFI_RETRY_NS_MAX (16 * CLOCK_MS)
-#define OFI_BLIND_NS     CLOCK_MS /* Sleep of providers that cannot wait. */
-
-/* A connection that was up and cannot be had again for so long is lost. */
-#define OFI_RECONNECT_NS CLOCK_S
-
-/* A message on its way out. */
-struct ofi_msg {
-    uint8_t type;
-    uint64_t ack;
-    uint64_t id;
-    struct blob *body;   /* NULL: empty. */
-    size_t size;         /* Of the body. */
-    size_t offset;       /* Of the next chunk to send. */
-    bool all_sent;       /* No chunk is left to send. */
-    unsigned n_inflight; /* Packets that libfabric has. */
-    struct ofi_msg *next;
-};
-
-/* What a completion belongs to. Its address is the context of an operation. */
-struct ofi_slot {
-    struct fi_context2 context; /* Must be first: scratch of the provider. */
-    bool is_rx;
-    uint8_t *packet; /* WIRE_PACKET_SIZE; NULL if chunks are not copied. */
-    struct ofi_slot *next; /* Free (tx), or to be posted again (rx). */
-    p2p_peer to;           /* The rest is for tx only. */
-    struct ofi_msg *msg;
-    uint8_t header[WIRE_HEADER_SIZE];
-};
-
-struct ofi_peer {
-    fi_addr_t address;
-    bool gone;
-    bool told;              /* That it is gone, by poll(). */
-    bool connected;         /* Something left to it. */
-    uint64_t next_id;       /* Of the next message to it. */
-    uint64_t retry_ns;      /* No send before; 0: at once. */
-    uint64_t backoff_ns;    /* Between tries. */
-    uint64_t refused_ns;    /* Since when all tries fail; 0: they do not. */
-    struct ofi_msg *queue;  /* Messages that have not left, oldest first. */
-    struct ofi_msg *unsent; /* The first of them with a chunk to send. */
-    size_t n_queued;
-    size_t queued_bytes;
-    struct ofi_slot *free; /* Slots for packets. */
-    unsigned n_inflight;
-    struct p2p_stats stats;
-    struct assembly assembly;
-    char why[80]; /* It is gone. */
-};
-
-struct ofi {
-    struct p2p_transport base; /* Must be first. */
-    struct p2p_transport_ops ops;
-    struct log *log;
-    struct fabric fabric;
-    struct wire_filter filter;
-    struct ofi_peer *peers; /* (n_peers) NULL before p2p_ofi_connect(). */
-    uint32_t n_unsent;      /* Peers with something to send. */
-    uint32_t n_untold;      /* Peers that are gone and not told. */
-    size_t n_slots;
-    struct ofi_slot *slots;          /* (n_slots) Rx first. */
-    struct ofi_slot *unposted;       /* Rx slots that could not be posted. */
-    uint8_t *packets;                /* Memory of the slots. */
-    struct fid_mr *mr;               /* Of packets, if the provider needs it. */
-    struct p2p_msg ready[OFI_BATCH]; /* Arrived. */
-    size_t ready_first;
-    size_t n_ready;
-    bool reported[WIRE_FAULTS]; /* Said once that such packets come. */
-    atomic_bool woken;
-};
-
-static void *ofi_desc(const struct ofi *t)
-{
-    return t->mr == NULL ? NULL : fi_mr_desc(t->mr);
-}
-
-static void msg_free(struct ofi_msg *m)
-{
-    blob_unref(m->body);
-    free(m);
-}
-
-/* Take @m out of the queue, and free it. */
-static void msg_finish(struct ofi_peer *p, struct ofi_msg *m)
-{
-    struct ofi_msg **at = &p->queue;
-
-    assert(m->n_inflight == 0 && m != p->unsent);
-    while (*at != m) {
-        at = &(*at)->next;
-    }
-    *at = m->next;
-    p->n_queued--;
-    p->queued_bytes -= m->size;
-    msg_free(m);
-}
-
-/* Send nothing more to the peer. What libfabric has comes back by itself. */
-static void peer_lose(struct ofi *t, struct ofi_peer *p, const char *why)
-{
-    struct ofi_msg *next;
-
-    if (p->gone) {
-        return;
-    }
-    p->gone = true;
-    t->n_untold++;
-    snprintf(p->why, sizeof p->why, "%s", why);
-    if (p->unsent != NULL) {
-        p->unsent = NULL;
-        t->n_unsent--;
-    }
-    for (struct ofi_msg *m = p->queue; m != NULL; m = next) {
-        next = m->next;
-        m->all_sent = true;
-        if (m->n_inflight == 0) {
-            msg_finish(p, m);
-        }
-    }
-}
-
-static size_t chunk_size(const struct ofi_msg *m)
-{
-    size_t left = m->size - m->offset;
-
-    return left < WIRE_CHUNK_SIZE ? left : WIRE_CHUNK_SIZE;
-}
-
-/* Hand the next chunk of @m to libfabric: the header from the slot, the chunk
- * from where it lies, unless the provider wants both in registered memory. */
-static ssize_t chunk_send(struct ofi *t, struct ofi_slot *s, size_t size)
-{
-    struct ofi_msg *m = s->msg;
-    struct wire_header h = {.type = m->type,
-                            .session = t->filter.session,
-                            .from = t->filter.self,
-                            .to = s->to,
-                            .ack = m->ack,
-                            .id = m->id,
-                            .total_size = m->size,
-                            .offset = m->offset,
-                            .chunk_size = (uint32_t)size};
-    void *desc[2] = {NULL, NULL};
-    struct iovec iov[2] = {{s->header, WIRE_HEADER_SIZE}, {NULL, size}};
-    struct fi_msg msg = {.msg_iov = iov,
-                         .desc = desc,
-                         .iov_count = size > 0 ? 2 : 1,
-                         .addr = t->peers[s->to].address,
-                         .context = &s->context};
-
-    wire_encode(&h, s->header);
-    if (size > 0) {
-        iov[1].iov_base = m->body->data + m->offset;
-    }
-    if (s->packet != NULL) {
-        memcpy(s->packet, s->header, WIRE_HEADER_SIZE);
-        if (size > 0) {
-            memcpy(s->packet + WIRE_HEADER_SIZE, iov[1].iov_base, size);
-        }
-        iov[0] = (struct iovec){s->packet, WIRE_HEADER_SIZE + size};
-        desc[0] = ofi_desc(t);
-        msg.iov_count = 1;
-    }
-    return fi_sendmsg(t->fabric.endpoint, &msg, FI_COMPLETION);
-}
-
-/* libfabric has no room, or no connection yet. With packets under way, their
- * completions say when to go on; else time does. */
-static void peer_refused(struct ofi *t, struct ofi_peer *p)
-{
-    uint64_t now_ns;
-
-    if (p->n_inflight > 0) {
-        p->retry_ns = UINT64_MAX;
-        return;
-    }
-    now_ns = clock_ns();
-    if (p->refused_ns == 0) {
-        p->refused_ns = now_ns;
-        p->backoff_ns = OFI_RETRY_NS_MIN;
-    } else if (p->connected && t->fabric.tells_by_again &&
-               now_ns - p->refused_ns >= OFI_RECONNECT_NS) {
-        peer_lose(t, p, "connection lost");
-        return;
-    } else if (p->backoff_ns < OFI_RETRY_NS_MAX) {
-        p->backoff_ns *= 2;
-    }
-    p->retry_ns = now_ns + p->backoff_ns;
-}
-
-static void chunk_sent(struct ofi *t, struct ofi_peer *p, size_t size)
-{
-    struct ofi_msg *m = p->unsent;
-
-    m->offset += size;
-    m->n_inflight++;
-    p->n_inflight++;
-    p->connected = true;
-    p->refused_ns = 0;
-    p->stats.bytes_sent += WIRE_HEADER_SIZE + size;
-    if (m->offset == m->size) {
-        m->all_sent = true;
-        p->stats.msgs_sent++;
-        p->unsent = m->next;
-        t->n_unsent -= p->unsent == NULL;
-    }
-}
-
-/* Send to one peer as long as there is room. */
-static void peer_pump(struct ofi *t, struct ofi_peer *p)
-{
-    if (p->retry_ns != 0 && clock_ns() < p->retry_ns) {
-        return;
-    }
-    p->retry_ns = 0;
-    while (p->unsent != NULL && p->free != NULL) {
-        struct ofi_slot *s = p->free;
-        size_t size = chunk_size(p->unsent);
-        ssize_t rc;
-
-        s->msg = p->unsent;
-        rc = chunk_send(t, s, size);
-        if (rc == -FI_EAGAIN) {
-            peer_refused(t, p);
-            return;
-        }
-        if (rc != 0) {
-            peer_lose(t, p, fi_strerror((int)-rc));
-            return;
-        }
-        p->free = s->next;
-        chunk_sent(t, p, size);
-    }
-}
-
-static void pump(struct ofi *t)
-{
-    for (p2p_peer i = 0; t->n_unsent > 0 && i < t->filter.n_peers; i++) {
-        if (t->peers[i].unsent != NULL) {
-            peer_pump(t, &t->peers[i]);
-        }
-    }
-}
+#define OFI_RX_EXTRA 64               /* Receive buffers beside one per peer. */
+#define OFI_SPIN_NS  ((uint64_t)3000) /* Before wait() sleeps. */
+#define OFI_BLIND_NS CLOCK_MS         /* Sleep of providers that cannot wait. */
 
 static void rx_post(struct ofi *t, struct ofi_slot *s)
 {
@@ -325,24 +74,6 @@ static void rx_done(struct ofi *t, struct ofi_slot *s, size_t size)
     rx_post(t, s);
 }
 
-/* A packet left, or will never leave: its slot and its part of the message are
- * ours again. */
-static void tx_done(struct ofi *t, struct ofi_slot *s)
-{
-    struct ofi_peer *p = &t->peers[s->to];
-    struct ofi_msg *m = s->msg;
-
-    s->next = p->free;
-    p->free = s;
-    s->msg = NULL;
-    p->n_inflight--;
-    p->retry_ns = 0;
-    m->n_inflight--;
-    if (m->n_inflight == 0 && m->all_sent) {
-        msg_finish(p, m);
-    }
-}
-
 /* One operation failed. A send that fails ends the peer, a receive does not
  * say whose it was. */
 static void error_read(struct ofi *t)
@@ -362,8 +93,8 @@ static void error_read(struct ofi *t)
         rx_post(t, s);
         return;
     }
-    peer_lose(t, &t->peers[s->to], fi_strerror(entry.err));
-    tx_done(t, s);
+    ofi_tx_lose(t, &t->peers[s->to], fi_strerror(entry.err));
+    ofi_tx_done(t, s);
 }
 
 static void
@@ -374,7 +105,7 @@ entries_handle(struct ofi *t, const struct fi_cq_msg_entry *entries, ssize_t n)
         if (s->is_rx) {
             rx_done(t, s, entries[i].len);
         } else {
-            tx_done(t, s);
+            ofi_tx_done(t, s);
         }
     }
 }
@@ -409,9 +140,6 @@ static int
 ofi_send(struct p2p_transport *base, struct p2p_msg *msg, struct err *e)
 {
     struct ofi *t = (struct ofi *)base;
-    struct ofi_peer *p;
-    struct ofi_msg *m;
-    struct ofi_msg **end;
 
     if (t->peers == NULL) {
         return err_set(e, ERR_UNREACHABLE, "peer %u has no address yet",
@@ -419,37 +147,7 @@ ofi_send(struct p2p_transport *base, struct p2p_msg *msg, struct err *e)
     }
     assert(msg->peer < t->filter.n_peers && msg->peer != t->filter.self);
     assert(msg->body == NULL || msg->body->size <= P2P_MSG_SIZE_MAX);
-    p = &t->peers[msg->peer];
-    if (p->gone) {
-        return err_set(e, ERR_UNREACHABLE, "peer %u is gone: %s", msg->peer,
-                       p->why);
-    }
-    if (p->n_queued >= OFI_QUEUE_MSGS_MAX ||
-        p->queued_bytes >= OFI_QUEUE_BYTES_MAX) {
-        return err_set(e, ERR_AGAIN, "%zu messages wait for peer %u",
-                       p->n_queued, msg->peer);
-    }
-    m = calloc(1, sizeof *m);
-    if (m == NULL) {
-        return err_set(e, ERR_NOMEM, "message to peer %u", msg->peer);
-    }
-    m->type = msg->type;
-    m->ack = msg->ack;
-    m->id = p->next_id++;
-    m->body = msg->body;
-    m->size = msg->body == NULL ? 0 : msg->body->size;
-    msg->body = NULL;
-    for (end = &p->queue; *end != NULL; end = &(*end)->next) {
-    }
-    *end = m;
-    p->n_queued++;
-    p->queued_bytes += m->size;
-    if (p->unsent == NULL) {
-        p->unsent = m;
-        t->n_unsent++;
-    }
-    peer_pump(t, p);
-    return 0;
+    return ofi_tx_send(t, msg, e);
 }
 
 /* Tell of a peer that is gone. */
@@ -481,7 +179,7 @@ ofi_poll(struct p2p_transport *base, struct p2p_msg *msg, struct err *e)
             return rc;
         }
         rx_post_again(t);
-        pump(t);
+        ofi_tx_pump(t);
     }
     if (t->n_ready > 0) {
         t->n_ready--;
@@ -587,11 +285,7 @@ static void peers_free(struct ofi *t)
 {
     for (p2p_peer i = 0; t->peers != NULL && i < t->filter.n_peers; i++) {
         struct ofi_peer *p = &t->peers[i];
-        while (p->queue != NULL) {
-            struct ofi_msg *m = p->queue;
-            p->queue = m->next;
-            msg_free(m);
-        }
+        ofi_tx_fini(p);
         assembly_fini(&p->assembly);
     }
     free(t->peers);

@@ -79,6 +79,15 @@ static int url_parse(struct url *u, const char *url, struct err *e)
     return 0;
 }
 
+static int meet(struct meeting *m, const struct url *u, struct err *e)
+{
+    if (u->is_file) {
+        return meeting_file(m, u->host, e);
+    }
+    return m->o->self == 0 ? meeting_tcp_host(m, u->host, u->port, e)
+                           : meeting_tcp_guest(m, u->host, u->port, e);
+}
+
 int rendezvous_meet(const struct rendezvous_options *o,
                     const struct rendezvous_card *own,
                     struct rendezvous_card *cards,
@@ -86,9 +95,11 @@ int rendezvous_meet(const struct rendezvous_options *o,
                     struct err *e)
 {
     struct meeting m = {.o = o, .own = own, .cards = cards};
+    struct err local;
     struct url u;
     int rc;
 
+    e = e == NULL ? &local : e;
     assert(o->n_peers > 0 && o->n_peers <= P2P_PEERS_MAX);
     assert(own->address_size <= RENDEZVOUS_ADDRESS_MAX);
     assert(own->note_size <= RENDEZVOUS_NOTE_MAX);
@@ -114,8 +125,7 @@ int rendezvous_meet(const struct rendezvous_options *o,
     m.nonces[o->self] = m.nonce;
     cards[o->self] = *own;
     if (o->n_peers > 1) {
-        rc = u.is_file ? meeting_file(&m, u.host, e)
-                       : meeting_tcp(&m, u.host, u.port, e);
+        rc = meet(&m, &u, e);
     }
     if (rc == 0) {
         *session = m.session;

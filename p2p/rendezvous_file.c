@@ -474,10 +474,8 @@ static int guest_run(struct place *p, struct err *e)
 int meeting_file(struct meeting *m, const char *dir, struct err *e)
 {
     struct place p = {.m = m};
-    struct err local;
     int rc;
 
-    e = e == NULL ? &local : e;
     p.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p.dir < 0) {
         return err_set(e, ERR_INVALID, "open %s: %s", dir, strerror(errno));
