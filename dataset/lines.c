@@ -163,6 +163,7 @@ static int parse_line(const struct lines *s,
 {
     uint64_t row = b->row + b->n_rows;
 
+    assert(l->p <= l->end);
     if (memchr(l->p, '\0', (size_t)(l->end - l->p)) != NULL) {
         return err_set(e, ERR_CORRUPT, "a zero byte: this is not text");
     }
