@@ -73,9 +73,9 @@ if [ "$(tail -1 $WORK/replayed)" != "$trained" ]; then
 fi
 echo "  the same bits as peer 0 had in training"
 
-step "Which language is it?"
+step "Which language is it? The likeliest three, with their probabilities"
 run $LYRE predict $WORK/run --top 3 --text \
-    'Vereinigte Arabische Emirate' 'République tchèque' 'Południowa Afryka'
+    'Königreich der Niederlande' 'République tchèque' 'Południowa Afryka'
 
 cat <<END
 
