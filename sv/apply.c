@@ -116,7 +116,8 @@ void sv_apply_destroy(struct sv_apply *x)
     for (size_t t = 0; t < x->n_threads; t++) {
         free(x->threads[t].counts.data);
         free(x->threads[t].rows.data);
-        free(x->threads[t].entries.data);
+        free(x->threads[t].ends.data);
+        free(x->threads[t].values.data);
         free(x->threads[t].panels.data);
         free(x->threads[t].block.data);
     }
@@ -128,7 +129,9 @@ void sv_apply_destroy(struct sv_apply *x)
     free(x->packed.data);
     free(x->heads.data);
     free(x->records.data);
-    free(x->entries.data);
+    free(x->pair.data);
+    free(x->v.data);
+    free(x->sums.data);
     free(x);
 }
 
@@ -207,7 +210,8 @@ int sv_apply_ops(struct sv_apply *x,
     while (sv_run_next(&c, x, s, kernel->lanes, &run)) {
         struct sv_job job = {.x = x, .s = s, .kernel = kernel, .run = &run};
         job.pool = run.serial ? NULL : pool;
-        job.parts = pool_threads(job.pool);
+        job.sort_pool = run.sort_serial ? NULL : pool;
+        job.parts = pool_threads(job.sort_pool);
         carry_out(&job);
     }
     return 0;

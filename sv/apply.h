@@ -19,11 +19,14 @@
  *   SV_OP_SCALE_AUX  M[k][j] = a * M[k][j]
  *   SV_OP_ADD_AUX    W[k][j] = W[k][j] + M[k][j]
  *
- * rowgrad skips a pair at a row where v_r[k] is zero and h[k] + eps is zero
- * cannot happen: eps > 0. |c_r|^2 is summed over the entries that u_r stores,
- * in the order stored, in 16 lanes (entry i goes to lane i mod 16, each lane
- * acc = fmaf(c, c, acc) from +0), then lanes are added pairwise: 8, 4, 2, 1
- * apart. rate is the batch's own.
+ * |c_r|^2 is summed over the entries that u_r stores, in the order stored, in
+ * 16 lanes: entry i goes to lane i mod 16, each lane is acc = fmaf(c, c, acc)
+ * from +0, then lanes are added pairwise, 8, 4, 2, 1 apart. rate is the batch's
+ * own. eps is above 0, so nothing is divided by zero, and no pair is an
+ * exception: where v_r[k] is zero, h[k] stays and a is zero.
+ *
+ * This holds for finite numbers, denormals and both zeros included. What
+ * becomes of a NaN is not defined to the bit.
  *
  * Every op works on each row of W by itself, so a row may go through many ops
  * while it is in cache: that is how a thousand clocks are replayed in one pass.
@@ -96,8 +99,12 @@ void sv_apply_destroy(struct sv_apply *x);
  * Thread: rows are split over @pool (NULL: this thread).
  * Errors: ERR_NOMEM before anything is changed. An empty batch is fine.
  * Cost:   dense 2 n J K flops; sparse v: each listed row of W is read and
- *         written once per call; sparse u: nnz(u) nnz(v) updates. SCALE and aux
- *         ops pass over every row, once per call for all of them together. */
+ *         written once per call, or once per 4,096 pairs and 2 million entries
+ *         of longer ones; sparse u: nnz(u) nnz(v) updates. SCALE and aux ops
+ *         pass over every row, once per call for all of them together, with
+ *         the same exception. Memory is allocated only where a call is larger
+ *         than those before; it stays below about 120 MB unless 200 dense u
+ *         alone take more. */
 int sv_apply_ops(struct sv_apply *x,
                  struct sv_state *s,
                  const struct sv_op *ops,

@@ -12,9 +12,6 @@
 
 #include "sv/apply_run.h"
 
-#define AHEAD_FLOATS 2048 /* W that is on its way to the cache. */
-#define AHEAD_MAX    16   /* Rows. */
-
 static size_t part_begin(const struct sv_job *job, size_t part)
 {
     return job->run->n_pairs * part / job->parts;
@@ -52,7 +49,7 @@ static void count_task(void *arg, size_t part, size_t thread)
 static void scatter_task(void *arg, size_t part, size_t thread)
 {
     const struct sv_job *job = arg;
-    struct sv_record_entry *records = job->x->records.data;
+    struct sv_hit *records = job->x->records.data;
     size_t log2 = job->run->buckets_log2;
     size_t p = part_begin(job, part), end = part_begin(job, part + 1);
     const struct sv_piece *piece = p < end ? sv_piece_find(job, p) : NULL;
@@ -69,9 +66,10 @@ static void scatter_task(void *arg, size_t part, size_t thread)
         ptr = v->ptr + piece->from + (p - piece->first);
         for (size_t i = ptr[0]; i < ptr[1]; i++) {
             size_t k = v->idx[i];
-            records[heads[sv_bucket(k, log2)]++] = (struct sv_record_entry){
-                .place = (uint32_t)sv_bucket_place(k, log2),
-                .entry = {.pair = (uint32_t)p, .v = v->val[i]}};
+            records[heads[sv_bucket(k, log2)]++] =
+                (struct sv_hit){.place = (uint32_t)sv_bucket_place(k, log2),
+                                .pair = (uint32_t)p,
+                                .v = v->val[i]};
         }
     }
 }
@@ -98,17 +96,15 @@ static void heads_from_counts(const struct sv_job *job)
  * have entries, or all if there are ops on whole matrices. Return how many. */
 static size_t count_rows(const struct sv_job *job,
                          size_t bucket,
-                         const struct sv_record_entry *records,
-                         size_t n,
-                         uint32_t *counts,
+                         const struct sv_sort *t,
                          uint32_t *rows)
 {
     size_t log2 = job->run->buckets_log2, K = job->s->w.K, n_rows = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        uint32_t place = records[i].place;
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t place = t->from[i].place;
         rows[n_rows] = place;
-        n_rows += counts[place]++ == 0;
+        n_rows += t->at[place]++ == 0;
     }
     if (job->run->n_wholes > 0) {
         size_t places = sv_bucket_places(K, log2);
@@ -122,14 +118,9 @@ static size_t count_rows(const struct sv_job *job,
     return n_rows;
 }
 
-/* Bring entries into the order of @rows. counts[place] becomes where the row
- * ends. */
-static void group_rows(const struct sv_record_entry *records,
-                       size_t n,
-                       uint32_t *counts,
-                       const uint32_t *rows,
-                       size_t n_rows,
-                       struct sv_entry *entries)
+/* Counts become where the first entry of each row goes. */
+static void
+starts_from_counts(uint32_t *counts, const uint32_t *rows, size_t n_rows)
 {
     uint32_t sum = 0;
 
@@ -138,51 +129,74 @@ static void group_rows(const struct sv_record_entry *records,
         counts[rows[i]] = sum;
         sum += count;
     }
-    for (size_t i = 0; i < n; i++) {
-        entries[counts[records[i].place]++] = records[i].entry;
+}
+
+static void
+sort_entries(const struct sv_job *job, size_t bucket, struct sv_sort *t)
+{
+    if (job->s->rule == SV_ROWGRAD) {
+        t->pairs = job->x->pairs.data;
+        t->h = job->s->h + bucket * SV_BLOCK;
+        t->h_step = (size_t)SV_BLOCK << job->run->buckets_log2;
+        t->eps = job->s->eps;
+        job->kernel->sort_rowgrad(t);
+        return;
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t at = t->at[t->from[i].place]++;
+        t->pair[at] = t->from[i].pair;
+        t->v[at] = t->from[i].v;
     }
 }
 
-static size_t rows_ahead(size_t cols)
+/* Places become rows, and the counters zeros again. What the counters have run
+ * up to is where rows end. */
+static void rows_from_places(const struct sv_job *job,
+                             size_t bucket,
+                             size_t n_rows,
+                             const struct sv_apply_thread *mine)
 {
-    size_t n = AHEAD_FLOATS / cols;
+    uint32_t *counts = mine->counts.data, *rows = mine->rows.data;
+    uint32_t *ends = mine->ends.data;
+    size_t log2 = job->run->buckets_log2;
 
-    return n < 1 ? 1 : n < AHEAD_MAX ? n : AHEAD_MAX;
+    for (size_t i = 0; i < n_rows; i++) {
+        uint32_t place = rows[i];
+        ends[i] = counts[place];
+        counts[place] = 0;
+        rows[i] = (uint32_t)sv_bucket_row(bucket, place, log2);
+    }
 }
 
 static void bucket_task(void *arg, size_t bucket, size_t thread)
 {
     const struct sv_job *job = arg;
-    const struct sv_apply_thread *mine = &job->x->threads[thread];
-    uint32_t *ends = part_heads(job, job->parts - 1);
-    uint32_t from = bucket == 0 ? 0 : ends[bucket - 1];
-    size_t log2 = job->run->buckets_log2, n = ends[bucket] - from;
-    const struct sv_record_entry *records =
-        (struct sv_record_entry *)job->x->records.data + from;
-    struct sv_entry *entries = (struct sv_entry *)job->x->entries.data + from;
-    uint32_t *counts = mine->counts.data, *rows = mine->rows.data;
-    size_t n_rows = count_rows(job, bucket, records, n, counts, rows);
-    size_t ahead = rows_ahead(job->s->w.ld), begin = 0;
+    struct sv_apply *x = job->x;
+    const struct sv_apply_thread *mine = &x->threads[thread];
+    const uint32_t *ends = part_heads(job, job->parts - 1);
+    size_t from = bucket == 0 ? 0 : ends[bucket - 1];
+    struct sv_sort sort = {.from = (struct sv_hit *)x->records.data + from,
+                           .n = ends[bucket] - from,
+                           .at = mine->counts.data,
+                           .pair = (uint32_t *)x->pair.data + from,
+                           .v = (float *)x->v.data + from,
+                           .sum = (float *)x->sums.data + from};
+    struct sv_rows t = {.k = mine->rows.data,
+                        .end = mine->ends.data,
+                        .pair = sort.pair,
+                        .v = sort.v};
 
-    group_rows(records, n, counts, rows, n_rows, entries);
-    for (size_t i = 0; i < n_rows; i++) {
-        size_t next = rows[i + ahead < n_rows ? i + ahead : n_rows - 1];
-        size_t end = counts[rows[i]];
-        counts[rows[i]] = 0;
-        next = sv_bucket_row(bucket, next, log2);
-        if (job->s->h != NULL) {
-            __builtin_prefetch(&job->s->h[next], 1, 3);
-        }
-        sv_row_apply(job, sv_bucket_row(bucket, rows[i], log2), entries + begin,
-                     end - begin, next);
-        begin = end;
-    }
+    t.n = count_rows(job, bucket, &sort, mine->rows.data);
+    starts_from_counts(sort.at, t.k, t.n);
+    sort_entries(job, bucket, &sort);
+    rows_from_places(job, bucket, t.n, mine);
+    sv_rows_apply(job, &t);
 }
 
 void sv_run_grouped(struct sv_job *job)
 {
-    pool_run(job->pool, job->parts, count_task, job);
+    pool_run(job->sort_pool, job->parts, count_task, job);
     heads_from_counts(job);
-    pool_run(job->pool, job->parts, scatter_task, job);
+    pool_run(job->sort_pool, job->parts, scatter_task, job);
     pool_run(job->pool, (size_t)1 << job->run->buckets_log2, bucket_task, job);
 }

@@ -6,7 +6,7 @@
 /* Scratch memory is bounded: about 40 MB for GROUPED, 32 MB for TILES. */
 #define ENTRIES_MAX    ((size_t)2 << 20)
 #define PAIRS_MAX      ((size_t)1 << 16)
-#define SPREAD_PAIRS   ((size_t)1 << 13)
+#define SPREAD_PAIRS   ((size_t)1 << 12)
 #define SPREAD_COLS    ((size_t)512)
 #define TILES_PAIRS    ((size_t)2048)
 #define TILES_FLOATS   ((size_t)8 << 20)
@@ -15,8 +15,13 @@
 #define BUCKET_PLACES  ((size_t)65536)
 #define BUCKETS_LOG2   12
 
-/* Updates of an element that take about as long as waking a thread. */
-#define SERIAL_UPDATES ((size_t)1 << 18)
+/* Updates of elements, in fours, that take longer than waking a thread and
+ * waiting for it: about 100 us. */
+#define SERIAL_WORK ((size_t)1 << 19)
+
+/* Entries that are sorted to buckets by one thread: the threads would meet
+ * twice more. */
+#define SERIAL_ENTRIES ((size_t)1 << 16)
 
 /* Sparse u costs its entries when listed, the whole row, in vectors, when
  * spread. A listed entry takes as long as two vectors or so. */
@@ -121,9 +126,8 @@ static bool add_pairs(struct sv_cursor *c,
     return c->pair == b->n;
 }
 
-/* An estimate of the updates of elements, for judging whether to wake up
- * others. */
-static size_t updates(const struct sv_run *run, const struct sv_state *s)
+/* An estimate, in updates of four elements each. */
+static size_t work(const struct sv_run *run, const struct sv_state *s)
 {
     size_t cols = s->w.ld / 4, all = s->w.K * cols;
     size_t n = run->n_wholes * all;
@@ -172,9 +176,40 @@ bool sv_run_next(struct sv_cursor *c,
             break;
         }
     }
-    run->serial = updates(run, s) < SERIAL_UPDATES;
+    run->serial = work(run, s) < SERIAL_WORK;
+    run->sort_serial = run->serial || run->n_entries < SERIAL_ENTRIES;
     run->buckets_log2 = choose_buckets(run, s->w.K);
     return run->n_pairs > 0 || run->n_wholes > 0;
+}
+
+static int reserve_spread(struct sv_apply *x,
+                          const struct sv_state *s,
+                          const struct sv_run *run,
+                          struct err *e)
+{
+    if (run->form != SV_FORM_SPREAD) {
+        return 0;
+    }
+    return sv_room_reserve(&x->spread, run->n_pairs * s->w.ld, sizeof(float),
+                           false, e);
+}
+
+static int
+reserve_sort(struct sv_apply *x, const struct sv_run *run, struct err *e)
+{
+    size_t n = run->n_entries;
+    int rc;
+
+    if ((rc = sv_room_reserve(&x->heads, x->n_threads << run->buckets_log2,
+                              sizeof(uint32_t), false, e)) != 0 ||
+        (rc = sv_room_reserve(&x->records, n, sizeof(struct sv_hit), false,
+                              e)) != 0 ||
+        (rc = sv_room_reserve(&x->pair, n, sizeof(uint32_t), false, e)) != 0 ||
+        (rc = sv_room_reserve(&x->v, n, sizeof(float), false, e)) != 0 ||
+        (rc = sv_room_reserve(&x->sums, n, sizeof(float), false, e)) != 0) {
+        return rc;
+    }
+    return 0;
 }
 
 static int reserve_grouped(struct sv_apply *x,
@@ -183,28 +218,18 @@ static int reserve_grouped(struct sv_apply *x,
                            struct err *e)
 {
     size_t places = sv_bucket_places(s->w.K, run->buckets_log2);
-    size_t n = run->n_entries;
-    int rc;
+    int rc = reserve_spread(x, s, run, e);
 
-    rc = sv_room_reserve(&x->heads, x->n_threads << run->buckets_log2,
-                         sizeof(uint32_t), false, e);
     if (rc == 0) {
-        rc = sv_room_reserve(&x->records, n, sizeof(struct sv_record_entry),
-                             false, e);
-    }
-    if (rc == 0) {
-        rc = sv_room_reserve(&x->entries, n, sizeof(struct sv_entry), false, e);
-    }
-    if (rc == 0 && run->form == SV_FORM_SPREAD) {
-        rc = sv_room_reserve(&x->spread, run->n_pairs * s->w.ld, sizeof(float),
-                             false, e);
+        rc = reserve_sort(x, run, e);
     }
     for (size_t t = 0; t < x->n_threads && rc == 0; t++) {
-        rc = sv_room_reserve(&x->threads[t].counts, places, sizeof(uint32_t),
-                             true, e);
-        if (rc == 0) {
-            rc = sv_room_reserve(&x->threads[t].rows, places + 1,
-                                 sizeof(uint32_t), false, e);
+        struct sv_apply_thread *own = &x->threads[t];
+        size_t size = sizeof(uint32_t);
+        if ((rc = sv_room_reserve(&own->counts, places, size, true, e)) == 0 &&
+            (rc = sv_room_reserve(&own->rows, places + 1, size, false, e)) ==
+                0) {
+            rc = sv_room_reserve(&own->ends, places, size, false, e);
         }
     }
     return rc;
@@ -219,13 +244,12 @@ static int reserve_tiles(struct sv_apply *x,
                              false, e);
 
     for (size_t t = 0; t < x->n_threads && rc == 0; t++) {
-        rc =
-            sv_room_reserve(&x->threads[t].panels, run->n_pairs * SV_TILES_ROWS,
-                            sizeof(float), false, e);
+        struct sv_apply_thread *own = &x->threads[t];
+        rc = sv_room_reserve(&own->panels, run->n_pairs * SV_TILES_ROWS,
+                             sizeof(float), false, e);
         if (rc == 0) {
-            rc =
-                sv_room_reserve(&x->threads[t].block, SV_TILES_PAIRS * SV_BLOCK,
-                                sizeof(float), false, e);
+            rc = sv_room_reserve(&own->block, SV_TILES_PAIRS * SV_BLOCK,
+                                 sizeof(float), false, e);
         }
     }
     return rc;
@@ -236,15 +260,19 @@ static int reserve_rows(struct sv_apply *x,
                         const struct sv_run *run,
                         struct err *e)
 {
-    int rc = 0;
+    size_t n = run->n_pairs;
+    int rc = reserve_spread(x, s, run, e);
 
-    if (run->form == SV_FORM_SPREAD) {
-        rc = sv_room_reserve(&x->spread, run->n_pairs * s->w.ld, sizeof(float),
-                             false, e);
+    if (rc == 0) {
+        rc = sv_room_reserve(&x->pair, n, sizeof(uint32_t), false, e);
     }
     for (size_t t = 0; t < x->n_threads && rc == 0; t++) {
-        rc = sv_room_reserve(&x->threads[t].entries, run->n_pairs * SV_BLOCK,
-                             sizeof(struct sv_entry), false, e);
+        struct sv_apply_thread *own = &x->threads[t];
+        rc = sv_room_reserve(&own->values, n, sizeof(float), false, e);
+        if (rc == 0) {
+            rc = sv_room_reserve(&own->block, n * SV_BLOCK, sizeof(float),
+                                 false, e);
+        }
     }
     return rc;
 }

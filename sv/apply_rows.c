@@ -88,98 +88,130 @@ void sv_whole_apply(const struct sv_job *job,
     }
 }
 
-/* Entries and whole ops in turn, as their places among the pairs say. */
+typedef void (*rows_fn)(const struct sv_rows *);
+
+/* Row @i of @rows: entries and whole ops in turn, as their places among the
+ * pairs say. */
 static void apply_in_turn(const struct sv_job *job,
-                          struct sv_row *t,
-                          void (*apply)(const struct sv_row *),
-                          float *w,
-                          float *aux)
-{
-    const struct sv_whole *wholes = job->x->wholes.data;
-    const struct sv_entry *end = t->entries + t->n;
-
-    for (size_t i = 0; i < job->run->n_wholes; i++) {
-        t->n = 0;
-        while (t->entries + t->n < end &&
-               t->entries[t->n].pair < wholes[i].at) {
-            t->n++;
-        }
-        if (t->n > 0) {
-            apply(t);
-            t->entries += t->n;
-        }
-        sv_whole_apply(job, &wholes[i], w, aux, t->cols);
-    }
-    t->n = (size_t)(end - t->entries);
-}
-
-void sv_row_apply(const struct sv_job *job,
-                  size_t k,
-                  struct sv_entry *entries,
-                  size_t n,
-                  size_t next)
+                          const struct sv_rows *rows,
+                          size_t i,
+                          rows_fn apply)
 {
     const struct sv_state *s = job->s;
-    const struct mat *target = s->rule == SV_MOMENTUM ? &s->aux : &s->w;
-    float *aux = s->aux.data == NULL ? NULL : mat_row(&s->aux, k);
-    void (*apply)(const struct sv_row *) =
-        s->rule == SV_ADAGRAD ? job->kernel->row_adagrad[job->run->form]
-                              : job->kernel->row_fma[job->run->form];
-    struct sv_row t = {.w = mat_row(target, k),
-                       .aux = aux,
-                       .cols = s->w.ld,
-                       .pairs = job->x->pairs.data,
-                       .entries = entries,
-                       .n = n,
-                       .eps = s->eps,
-                       .next = mat_row(target, next)};
+    const struct sv_whole *wholes = job->x->wholes.data;
+    float *w = mat_row(&s->w, rows->k[i]);
+    float *aux = s->aux.data == NULL ? NULL : mat_row(&s->aux, rows->k[i]);
+    uint32_t e = i == 0 ? rows->begin : rows->end[i - 1];
+    struct sv_rows t = *rows;
 
-    if (s->rule == SV_ROWGRAD && n > 0) {
-        job->kernel->row_rowgrad(entries, n, t.pairs, &s->h[k], s->eps);
+    t.n = 1;
+    t.k = rows->k + i;
+    t.begin = e;
+    t.end = &e;
+    for (size_t q = 0; q < job->run->n_wholes; q++) {
+        while (e < rows->end[i] && t.pair[e] < wholes[q].at) {
+            e++;
+        }
+        if (e > t.begin) {
+            apply(&t);
+            t.begin = e;
+        }
+        sv_whole_apply(job, &wholes[q], w, aux, t.ld);
     }
-    if (job->run->n_wholes > 0) {
-        apply_in_turn(job, &t, apply, mat_row(&s->w, k), aux);
-    }
-    if (t.n > 0) {
+    e = rows->end[i];
+    if (e > t.begin) {
         apply(&t);
     }
 }
 
-/* The entries of rows k..k+15 of dense v, as (16, n_pairs). */
-static void
-entries_of_block(const struct sv_job *job, size_t k, struct sv_entry *entries)
+void sv_rows_apply(const struct sv_job *job, struct sv_rows *t)
 {
-    const struct sv_pair *pairs = job->x->pairs.data;
-    size_t n = job->run->n_pairs;
+    const struct sv_state *s = job->s;
+    rows_fn apply = s->rule == SV_ADAGRAD
+                        ? job->kernel->rows_adagrad[job->run->form]
+                        : job->kernel->rows_fma[job->run->form];
 
-    for (size_t p = 0; p < n; p++) {
-        const float *v = pairs[p].v + k;
-        for (size_t i = 0; i < SV_BLOCK; i++) {
-            entries[i * n + p] =
-                (struct sv_entry){.pair = (uint32_t)p, .v = v[i]};
-        }
+    t->w = s->rule == SV_MOMENTUM ? s->aux.data : s->w.data;
+    t->aux = s->aux.data;
+    t->ld = s->w.ld;
+    t->pairs = job->x->pairs.data;
+    t->eps = s->eps;
+    if (job->run->n_wholes == 0) {
+        apply(t);
+        return;
     }
+    for (size_t i = 0; i < t->n; i++) {
+        apply_in_turn(job, t, i, apply);
+    }
+}
+
+static void block_rowgrad(const struct sv_job *job,
+                          size_t k,
+                          size_t first,
+                          size_t n,
+                          float *v)
+{
+    size_t n_rows = job->s->w.K - k < SV_BLOCK ? job->s->w.K - k : SV_BLOCK;
+    const struct sv_pair *pairs = job->x->pairs.data;
+    float h[SV_BLOCK] = {0};
+
+    memcpy(h, job->s->h + k, n_rows * sizeof *h);
+    job->kernel->block_rowgrad(v, n, pairs + first, h, job->s->eps);
+    memcpy(job->s->h + k, h, n_rows * sizeof *h);
+}
+
+void sv_block_read(const struct sv_job *job,
+                   size_t k,
+                   size_t first,
+                   size_t n,
+                   float *v)
+{
+    const struct sv_pair *pairs = (struct sv_pair *)job->x->pairs.data + first;
+
+    for (size_t r = 0; r < n; r++) {
+        memcpy(v + r * SV_BLOCK, pairs[r].v + k, SV_BLOCK * sizeof *v);
+    }
+    if (job->s->rule == SV_ROWGRAD) {
+        block_rowgrad(job, k, first, n, v);
+    }
+}
+
+/* Row @k, which is row k mod 16 of @block, (n_pairs, 16). */
+static void
+row_apply(const struct sv_job *job, size_t k, const float *block, float *values)
+{
+    uint32_t row = (uint32_t)k, end = (uint32_t)job->run->n_pairs;
+    struct sv_rows t = {.n = 1, .k = &row, .end = &end, .v = values};
+
+    t.pair = job->x->pair.data;
+    for (size_t p = 0; p < end; p++) {
+        values[p] = block[p * SV_BLOCK + k % SV_BLOCK];
+    }
+    sv_rows_apply(job, &t);
 }
 
 static void rows_task(void *arg, size_t index, size_t thread)
 {
     const struct sv_job *job = arg;
-    struct sv_entry *entries = job->x->threads[thread].entries.data;
-    size_t K = job->s->w.K, n = job->run->n_pairs;
-    size_t begin = index * TASK_ROWS;
+    struct sv_apply_thread *mine = &job->x->threads[thread];
+    size_t K = job->s->w.K, begin = index * TASK_ROWS;
     size_t end = K - begin < TASK_ROWS ? K : begin + TASK_ROWS;
 
     for (size_t k = begin; k < end; k++) {
-        size_t i = k % SV_BLOCK;
-        if (i == 0 && n > 0) {
-            entries_of_block(job, k, entries);
+        if (k % SV_BLOCK == 0) {
+            sv_block_read(job, k, 0, job->run->n_pairs, mine->block.data);
         }
-        sv_row_apply(job, k, entries + i * n, n, k + 1 < K ? k + 1 : k);
+        row_apply(job, k, mine->block.data, mine->values.data);
     }
 }
 
 void sv_run_rows(struct sv_job *job)
 {
+    uint32_t *pair = job->x->pair.data;
+
+    for (size_t p = 0; p < job->run->n_pairs; p++) {
+        pair[p] = (uint32_t)p;
+    }
     sv_pairs_prepare(job, 0, job->run->n_pairs);
     pool_run(job->pool, (job->s->w.K + TASK_ROWS - 1) / TASK_ROWS, rows_task,
              job);

@@ -62,26 +62,30 @@ struct sv_run {
     size_t n_wholes;
     size_t buckets_log2; /* GROUPED: see sv/apply_grouped.c. */
     bool serial;         /* So little work that one thread is faster. */
+    bool sort_serial;    /* GROUPED: the same, until entries are in buckets. */
 };
 
 /* What each thread has for itself. */
 struct sv_apply_thread {
-    struct sv_room counts;  /* GROUPED: entries of each row, else zero. */
-    struct sv_room rows;    /* GROUPED: rows that have entries. */
-    struct sv_room entries; /* ROWS: (16, n_pairs). */
-    struct sv_room panels;  /* TILES: packed v. */
-    struct sv_room block;   /* TILES: v of 16 rows. */
+    struct sv_room counts; /* GROUPED: entries of each place, else zeros. */
+    struct sv_room rows;   /* GROUPED: places, then rows, that have entries. */
+    struct sv_room ends;   /* GROUPED: where the entries of each row end. */
+    struct sv_room values; /* ROWS: v of a row. */
+    struct sv_room panels; /* TILES: packed v. */
+    struct sv_room block;  /* ROWS, TILES: v of 16 rows. */
 };
 
 struct sv_apply {
-    struct sv_room pieces;           /* struct sv_piece */
-    struct sv_room wholes;           /* struct sv_whole */
-    struct sv_room pairs;            /* struct sv_pair */
-    struct sv_room spread;           /* (n_pairs, ld) c of SPREAD. */
-    struct sv_room packed;           /* (n_pairs, ld) c of TILES, in panels. */
-    struct sv_room heads;            /* GROUPED: (parts, buckets) positions. */
-    struct sv_room records;          /* GROUPED: entries by bucket. */
-    struct sv_room entries;          /* GROUPED: entries by row. */
+    struct sv_room pieces;  /* struct sv_piece */
+    struct sv_room wholes;  /* struct sv_whole */
+    struct sv_room pairs;   /* struct sv_pair */
+    struct sv_room spread;  /* (n_pairs, ld) c of SPREAD. */
+    struct sv_room packed;  /* (n_pairs, ld) c of TILES, in panels. */
+    struct sv_room heads;   /* GROUPED: (parts, buckets) positions. */
+    struct sv_room records; /* GROUPED: entries by bucket. */
+    struct sv_room pair;    /* GROUPED, ROWS: pair of each entry by row. */
+    struct sv_room v;       /* GROUPED: v of each entry by row. */
+    struct sv_room sums;    /* GROUPED: h behind each entry. */
     struct sv_apply_thread *threads; /* (n_threads). Owned. */
     size_t n_threads;
 };
@@ -92,8 +96,10 @@ struct sv_job {
     struct sv_state *s;
     const struct sv_kernel *kernel;
     const struct sv_run *run;
-    struct pool *pool; /* NULL: this thread. */
-    size_t parts;      /* GROUPED: pieces of work that pairs are split into. */
+    struct pool *pool;      /* NULL: this thread. */
+    struct pool *sort_pool; /* GROUPED: until entries are in buckets. */
+    size_t parts;           /* GROUPED: threads of that. */
+    size_t tile_rows;       /* TILES: rows of W that a task has. */
 };
 
 /* --- apply_plan.c */
@@ -132,13 +138,17 @@ void sv_pairs_prepare(const struct sv_job *job, size_t first, size_t end);
 /* The piece that pair @p of the run is in. */
 const struct sv_piece *sv_piece_find(const struct sv_job *job, size_t p);
 
-/* Apply the @n entries of row @k and all whole ops to that row. @entries may be
- * overwritten. Row @next will come soon. */
-void sv_row_apply(const struct sv_job *job,
-                  size_t k,
-                  struct sv_entry *entries,
-                  size_t n,
-                  size_t next);
+/* Rows k..k+15 of dense v of @n pairs from @first on, as (n, 16); with rowgrad
+ * the steps, and h moves on. Behind the last row there are zeros. */
+void sv_block_read(const struct sv_job *job,
+                   size_t k,
+                   size_t first,
+                   size_t n,
+                   float *v);
+
+/* Apply the entries of @t, of which w, aux, ld, pairs and eps are filled in,
+ * and all whole ops to each of its rows. */
+void sv_rows_apply(const struct sv_job *job, struct sv_rows *t);
 
 /* One whole op on @cols floats of a row. */
 void sv_whole_apply(const struct sv_job *job,
@@ -179,11 +189,5 @@ static inline size_t sv_bucket_places(size_t K, size_t log2)
     size_t groups = (K + SV_BLOCK - 1) / SV_BLOCK;
     return ((groups - 1) >> log2) * SV_BLOCK + SV_BLOCK;
 }
-
-/* GROUPED: an entry of v on its way to its row. */
-struct sv_record_entry {
-    uint32_t place;
-    struct sv_entry entry;
-};
 
 #endif /* SV_APPLY_RUN_H_ */

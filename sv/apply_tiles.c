@@ -2,7 +2,7 @@
  *
  * c = coef u is packed once for all: blocks of up to SV_TILES_PAIRS pairs, and
  * in them panels of nr columns, so that a tile reads it front to back. Then
- * tasks take SV_TILES_ROWS rows each, pack their part of v, which is where
+ * tasks take some rows each, pack their part of v, which is where
  * rowgrad turns v into steps, and hold a part of W as wide as the cache allows
  * through all pairs and all ops on whole matrices.
  *
@@ -62,38 +62,16 @@ static void pack_c_task(void *arg, size_t panel, size_t thread)
     }
 }
 
-static void rowgrad_block(const struct sv_job *job,
-                          size_t k,
-                          const struct step *s,
-                          float *v)
-{
-    size_t n = job->s->w.K - k < SV_BLOCK ? job->s->w.K - k : SV_BLOCK;
-    const struct sv_pair *pairs = job->x->pairs.data;
-    float h[SV_BLOCK] = {0};
-
-    memcpy(h, job->s->h + k, n * sizeof *h);
-    job->kernel->block_rowgrad(v, s->n, pairs + s->from, h, job->s->eps);
-    memcpy(job->s->h + k, h, n * sizeof *h);
-}
-
-/* Pack rows k..k+15 of v of one step: 16 / mr panels (n, mr). Behind the last
- * row there is padding, zeros. */
+/* Pack rows k..k+15 of v of one step: 16 / mr panels (n, mr). */
 static void pack_block(const struct sv_job *job,
                        size_t k,
                        const struct step *s,
                        float *block,
                        float *panel)
 {
-    const struct sv_pair *pairs = job->x->pairs.data;
     size_t mr = job->kernel->mr;
 
-    for (size_t r = 0; r < s->n; r++) {
-        memcpy(block + r * SV_BLOCK, pairs[s->from + r].v + k,
-               SV_BLOCK * sizeof *block);
-    }
-    if (job->s->rule == SV_ROWGRAD) {
-        rowgrad_block(job, k, s, block);
-    }
+    sv_block_read(job, k, s->from, s->n, block);
     for (size_t i = 0; i < SV_BLOCK; i += mr) {
         for (size_t r = 0; r < s->n; r++) {
             memcpy(panel, block + r * SV_BLOCK + i, mr * sizeof *panel);
@@ -161,9 +139,9 @@ static void tiles_task(void *arg, size_t index, size_t thread)
     const struct sv_job *job = arg;
     struct sv_apply_thread *mine = &job->x->threads[thread];
     size_t K = job->s->w.K, cols = job->s->w.ld;
-    struct area a = {.k = index * SV_TILES_ROWS};
+    struct area a = {.k = index * job->tile_rows};
 
-    a.k_end = K - a.k < SV_TILES_ROWS ? K : a.k + SV_TILES_ROWS;
+    a.k_end = K - a.k < job->tile_rows ? K : a.k + job->tile_rows;
     pack_v(job, a.k, a.k_end, mine);
     for (; a.j < cols; a.j += WIDTH) {
         struct step s = {0};
@@ -178,12 +156,22 @@ static void tiles_task(void *arg, size_t index, size_t thread)
     }
 }
 
+/* As many rows as the cache takes, but some tasks for each thread. */
+static size_t choose_rows(const struct sv_job *job)
+{
+    size_t rows = job->s->w.K / (4 * pool_threads(job->pool));
+
+    rows = (rows / SV_BLOCK + 1) * SV_BLOCK;
+    return rows < SV_TILES_ROWS ? rows : SV_TILES_ROWS;
+}
+
 void sv_run_tiles(struct sv_job *job)
 {
-    size_t nr = job->kernel->nr;
+    size_t nr = job->kernel->nr, cols = job->s->w.ld, K = job->s->w.K;
 
+    job->tile_rows = choose_rows(job);
     sv_pairs_prepare(job, 0, job->run->n_pairs);
-    pool_run(job->pool, (job->s->w.ld + nr - 1) / nr, pack_c_task, job);
-    pool_run(job->pool, (job->s->w.K + SV_TILES_ROWS - 1) / SV_TILES_ROWS,
-             tiles_task, job);
+    pool_run(job->pool, (cols + nr - 1) / nr, pack_c_task, job);
+    pool_run(job->pool, (K + job->tile_rows - 1) / job->tile_rows, tiles_task,
+             job);
 }

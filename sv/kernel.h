@@ -34,22 +34,44 @@ struct sv_pair {
     float rate;          /* rowgrad, adagrad. */
 };
 
-/* A pair has value v in some row. */
-struct sv_entry {
+/* Rows, and the entries to apply to each in order: row i has those from
+ * end[i - 1] (or begin) to end[i]. */
+struct sv_rows {
+    float *w;            /* (K, ld), what FMAs go to: W, or M. */
+    float *aux;          /* (K, ld). adagrad: H. */
+    size_t ld;           /* A multiple of 16; all of it is touched. */
+    size_t n;            /* Rows. */
+    const uint32_t *k;   /* (n). */
+    const uint32_t *end; /* (n). */
+    uint32_t begin;
+    const struct sv_pair *pairs;
+    const uint32_t *pair; /* (end[n - 1]) of each entry, an index to pairs. */
+    const float *v;       /* (end[n - 1]) or, with rowgrad, the step. */
+    float eps;            /* adagrad. */
+};
+
+/* An entry of v on its way to its row, which is known by its place in a
+ * bucket: see sv/apply_grouped.c. */
+struct sv_hit {
+    uint32_t place;
     uint32_t pair;
     float v;
 };
 
-/* Entries to apply to a row, in order. */
-struct sv_row {
-    float *w;    /* (cols), what FMAs go to: W, or M. */
-    float *aux;  /* (cols). adagrad: H. */
-    size_t cols; /* A multiple of 16. */
-    const struct sv_pair *pairs;
-    const struct sv_entry *entries; /* (n). */
+/* Entries of a bucket that are brought into the order of rows. */
+struct sv_sort {
+    const struct sv_hit *from; /* (n). */
     size_t n;
-    float eps;         /* adagrad. */
-    const float *next; /* A row that will be needed soon. */
+    uint32_t *at;   /* By place: where the next entry of the row goes. */
+    uint32_t *pair; /* (n) out. */
+    float *v;       /* (n) out. */
+
+    /* rowgrad only. */
+    const struct sv_pair *pairs;
+    float *sum;    /* (n) scratch. */
+    float *h;      /* Of place 0; places go on in groups of 16, */
+    size_t h_step; /* so many floats apart. */
+    float eps;
 };
 
 /* Rows of W that pass by packed panels of c. */
@@ -72,20 +94,16 @@ struct sv_kernel {
     /* w[i][j] = fmaf(v_r[i], c_r[j], w[i][j]) for r = 0..n-1. */
     void (*strip)(const struct sv_strip *t);
 
-    /* The same for one row. */
-    void (*row_fma[SV_FORM_COUNT])(const struct sv_row *t);
+    /* w[j] = fmaf(v, c[j], w[j]) for each entry of each row. */
+    void (*rows_fma[SV_FORM_COUNT])(const struct sv_rows *t);
 
-    /* adagrad for one row. */
-    void (*row_adagrad[SV_FORM_COUNT])(const struct sv_row *t);
+    /* The same with the rule adagrad. */
+    void (*rows_adagrad[SV_FORM_COUNT])(const struct sv_rows *t);
 
-    /* rowgrad: replace the v of each entry by its step a, and move *h on. */
-    void (*row_rowgrad)(struct sv_entry *entries,
-                        size_t n,
-                        const struct sv_pair *pairs,
-                        float *h,
-                        float eps);
+    /* Sort entries, move h on, and replace v by the step that rowgrad takes. */
+    void (*sort_rowgrad)(const struct sv_sort *t);
 
-    /* The same for 16 rows at once: @v is (n, 16), @h is (16). */
+    /* rowgrad for 16 rows that have all pairs: @v is (n, 16), @h is (16). */
     void (*block_rowgrad)(float *v,
                           size_t n,
                           const struct sv_pair *pairs,

@@ -23,11 +23,14 @@
 
 #include "sv/kernel.h"
 
-#define BLOCK      16 /* Floats that rows are padded to. */
-#define BLOCK_VECS (BLOCK / LANES)
-#define TILE_VECS  (TILE_STEP / LANES)
-#define TILE_COLS  (3 * TILE_STEP)
-#define LEAF       static inline __attribute__((always_inline))
+#define BLOCK       16  /* Floats that rows are padded to. */
+#define ROWS_AHEAD  128 /* Cache lines of W that are on their way. */
+#define SCOUT_AHEAD 6   /* Entries of listed u. */
+#define BLOCK_VECS  (BLOCK / LANES)
+#define TILE_VECS   (TILE_STEP / LANES)
+#define TILE_COLS   (3 * TILE_STEP)
+#define AHEAD(B)    (ROWS_AHEAD / (B) > 16 ? 16 : ROWS_AHEAD / (B))
+#define LEAF        static inline __attribute__((always_inline))
 
 LEAF float f_fma(float a, float b, float c)
 {
@@ -37,6 +40,13 @@ LEAF float f_fma(float a, float b, float c)
 LEAF void prefetch(const float *p)
 {
     __builtin_prefetch(p, 1, 3);
+}
+
+LEAF void prefetch_row(const float *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += BLOCK) {
+        prefetch(p + i);
+    }
 }
 
 /* --- Dense v: tiles of W held in registers over all pairs. */
@@ -145,34 +155,42 @@ static void strip(const struct sv_strip *t)
     }
 }
 
-/* --- One row at a time. */
+/* --- Row by row. */
 
-LEAF void fma_blocks(const struct sv_row *t,
+/* Columns [j, j + 16 blocks) of all rows. */
+LEAF void fma_blocks(const struct sv_rows *t,
                      size_t j,
                      const size_t blocks,
                      const bool spread)
 {
-    VEC acc[ROW_BLOCKS * BLOCK_VECS];
     const size_t n_vecs = blocks * BLOCK_VECS;
+    uint32_t e = t->begin;
 
-    for (size_t i = 0; i < blocks; i++) {
-        prefetch(t->next + j + i * BLOCK);
-    }
-    for (size_t i = 0; i < n_vecs; i++) {
-        acc[i] = v_load(t->w + j + i * LANES);
-    }
-    for (size_t e = 0; e < t->n; e++) {
-        const struct sv_pair *p = &t->pairs[t->entries[e].pair];
-        const float *u = p->u + j;
-        VEC a = v_set1(t->entries[e].v), coef = v_set1(p->coef);
-        for (size_t i = 0; i < n_vecs; i++) {
-            VEC x = v_load(u + i * LANES);
-            acc[i] = spread ? v_fma_some(a, x, acc[i])
-                            : v_fma(a, v_mul(coef, x), acc[i]);
+    for (size_t i = 0; i < t->n; i++) {
+        VEC acc[ROW_BLOCKS * BLOCK_VECS];
+        float *w = t->w + t->k[i] * t->ld + j;
+        if (i + AHEAD(blocks) < t->n) {
+            const float *next = t->w + t->k[i + AHEAD(blocks)] * t->ld + j;
+            for (size_t q = 0; q < blocks; q++) {
+                prefetch(next + q * BLOCK);
+            }
         }
-    }
-    for (size_t i = 0; i < n_vecs; i++) {
-        v_store(t->w + j + i * LANES, acc[i]);
+        for (size_t q = 0; q < n_vecs; q++) {
+            acc[q] = v_load(w + q * LANES);
+        }
+        for (; e < t->end[i]; e++) {
+            const struct sv_pair *p = &t->pairs[t->pair[e]];
+            const float *u = p->u + j;
+            VEC a = v_set1(t->v[e]), coef = v_set1(p->coef);
+            for (size_t q = 0; q < n_vecs; q++) {
+                VEC x = v_load(u + q * LANES);
+                acc[q] = spread ? v_fma_some(a, x, acc[q])
+                                : v_fma(a, v_mul(coef, x), acc[q]);
+            }
+        }
+        for (size_t q = 0; q < n_vecs; q++) {
+            v_store(w + q * LANES, acc[q]);
+        }
     }
 }
 
@@ -181,7 +199,7 @@ LEAF void fma_blocks(const struct sv_row *t,
         fma_blocks(t, j, N, spread); \
         break
 
-LEAF void fma_some_blocks(const struct sv_row *t,
+LEAF void fma_some_blocks(const struct sv_rows *t,
                           size_t j,
                           size_t blocks,
                           const bool spread)
@@ -214,9 +232,9 @@ LEAF void fma_some_blocks(const struct sv_row *t,
 
 /* Pieces of about equal width: the last one should not be a sliver that costs a
  * walk over the entries like the others. */
-LEAF void fma_row(const struct sv_row *t, const bool spread)
+LEAF void fma_pieces(const struct sv_rows *t, const bool spread)
 {
-    size_t blocks = t->cols / BLOCK;
+    size_t blocks = t->ld / BLOCK;
     size_t pieces = (blocks + ROW_BLOCKS - 1) / ROW_BLOCKS;
     size_t j = 0;
 
@@ -228,95 +246,180 @@ LEAF void fma_row(const struct sv_row *t, const bool spread)
     }
 }
 
-static void row_fma_dense(const struct sv_row *t)
+/* A row at a time where it takes several pieces, so that W is read once. */
+LEAF void fma_rows(const struct sv_rows *t, const bool spread)
 {
-    fma_row(t, false);
+    struct sv_rows one = *t;
+
+    if (t->ld / BLOCK <= ROW_BLOCKS) {
+        fma_pieces(t, spread);
+        return;
+    }
+    one.n = 1;
+    for (size_t i = 0; i < t->n; i++) {
+        one.k = t->k + i;
+        one.end = t->end + i;
+        if (i + 1 < t->n) {
+            prefetch_row(t->w + t->k[i + 1] * t->ld, t->ld);
+        }
+        fma_pieces(&one, spread);
+        one.begin = t->end[i];
+    }
 }
 
-static void row_fma_spread(const struct sv_row *t)
+static void rows_fma_dense(const struct sv_rows *t)
 {
-    fma_row(t, true);
+    fma_rows(t, false);
 }
 
-static void row_fma_listed(const struct sv_row *t)
+static void rows_fma_spread(const struct sv_rows *t)
 {
-    float *w = t->w;
+    fma_rows(t, true);
+}
 
-    for (size_t e = 0; e < t->n; e++) {
-        const struct sv_pair *p = &t->pairs[t->entries[e].pair];
-        float a = t->entries[e].v;
-        for (size_t i = 0; i < p->nnz; i++) {
-            uint32_t j = p->idx[i];
-            w[j] = f_fma(a, p->coef * p->u[i], w[j]);
+/* A reader of entries that runs ahead and sends for the cache lines of W. */
+struct scout {
+    size_t i;   /* Row. */
+    uint32_t e; /* Entry. */
+};
+
+/* The columns of one more entry. Rows of W that take listed entries are long,
+ * and W is far larger than any cache: each column is a miss. */
+LEAF void scout_step(const struct sv_rows *t, struct scout *s)
+{
+    const struct sv_pair *p;
+    const float *w;
+
+    while (s->i < t->n && s->e == t->end[s->i]) {
+        s->i++;
+    }
+    if (s->i == t->n) {
+        return;
+    }
+    p = &t->pairs[t->pair[s->e++]];
+    w = t->w + t->k[s->i] * t->ld;
+    for (size_t q = 0; q < p->nnz; q++) {
+        prefetch(w + p->idx[q]);
+    }
+}
+
+static void rows_fma_listed(const struct sv_rows *t)
+{
+    struct scout s = {.e = t->begin};
+    uint32_t e = t->begin;
+
+    for (size_t q = 0; q < SCOUT_AHEAD; q++) {
+        scout_step(t, &s);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        float *w = t->w + t->k[i] * t->ld;
+        for (; e < t->end[i]; e++) {
+            const struct sv_pair *p = &t->pairs[t->pair[e]];
+            float a = t->v[e];
+            scout_step(t, &s);
+            for (size_t q = 0; q < p->nnz; q++) {
+                uint32_t j = p->idx[q];
+                w[j] = f_fma(a, p->coef * p->u[q], w[j]);
+            }
         }
     }
 }
 
 /* One vector of W and H stays in registers over the entries: the roots and the
  * quotients take far longer than walking over them again. */
-LEAF void adagrad_row(const struct sv_row *t, const bool spread)
+LEAF void adagrad_row(const struct sv_rows *t,
+                      size_t i,
+                      uint32_t begin,
+                      const bool spread)
 {
+    float *row_w = t->w + t->k[i] * t->ld, *row_h = t->aux + t->k[i] * t->ld;
     VEC eps = v_set1(t->eps);
 
-    for (size_t j = 0; j < t->cols; j += LANES) {
-        VEC w = v_load(t->w + j), h = v_load(t->aux + j);
-        for (size_t e = 0; e < t->n; e++) {
-            const struct sv_pair *p = &t->pairs[t->entries[e].pair];
+    for (size_t j = 0; j < t->ld; j += LANES) {
+        VEC w = v_load(row_w + j), h = v_load(row_h + j);
+        for (uint32_t e = begin; e < t->end[i]; e++) {
+            const struct sv_pair *p = &t->pairs[t->pair[e]];
             VEC x = v_load(p->u + j), g, h1, w1;
             if (!spread) {
                 x = v_mul(v_set1(p->coef), x);
             }
-            g = v_mul(v_set1(t->entries[e].v), x);
+            g = v_mul(v_set1(t->v[e]), x);
             h1 = v_fma(g, g, h);
             w1 = v_add(
                 w, v_div(v_mul(v_set1(p->rate), g), v_sqrt(v_add(h1, eps))));
             w = spread ? v_some(x, w1, w) : w1;
             h = spread ? v_some(x, h1, h) : h1;
         }
-        v_store(t->w + j, w);
-        v_store(t->aux + j, h);
+        v_store(row_w + j, w);
+        v_store(row_h + j, h);
     }
 }
 
-static void row_adagrad_dense(const struct sv_row *t)
+LEAF void adagrad_rows(const struct sv_rows *t, const bool spread)
 {
-    adagrad_row(t, false);
+    uint32_t begin = t->begin;
+
+    for (size_t i = 0; i < t->n; i++) {
+        adagrad_row(t, i, begin, spread);
+        begin = t->end[i];
+    }
 }
 
-static void row_adagrad_spread(const struct sv_row *t)
+static void rows_adagrad_dense(const struct sv_rows *t)
 {
-    adagrad_row(t, true);
+    adagrad_rows(t, false);
 }
 
-static void row_adagrad_listed(const struct sv_row *t)
+static void rows_adagrad_spread(const struct sv_rows *t)
 {
-    for (size_t e = 0; e < t->n; e++) {
-        const struct sv_pair *p = &t->pairs[t->entries[e].pair];
-        float v = t->entries[e].v;
-        for (size_t i = 0; i < p->nnz; i++) {
-            uint32_t j = p->idx[i];
-            float g = v * (p->coef * p->u[i]);
-            t->aux[j] = f_fma(g, g, t->aux[j]);
-            t->w[j] = t->w[j] + (p->rate * g) / f_sqrt(t->aux[j] + t->eps);
+    adagrad_rows(t, true);
+}
+
+static void rows_adagrad_listed(const struct sv_rows *t)
+{
+    uint32_t e = t->begin;
+
+    for (size_t i = 0; i < t->n; i++) {
+        float *w = t->w + t->k[i] * t->ld, *h = t->aux + t->k[i] * t->ld;
+        for (; e < t->end[i]; e++) {
+            const struct sv_pair *p = &t->pairs[t->pair[e]];
+            for (size_t q = 0; q < p->nnz; q++) {
+                uint32_t j = p->idx[q];
+                float g = t->v[e] * (p->coef * p->u[q]);
+                h[j] = f_fma(g, g, h[j]);
+                w[j] = w[j] + (p->rate * g) / f_sqrt(h[j] + t->eps);
+            }
         }
     }
 }
 
-static void row_rowgrad(struct sv_entry *entries,
-                        size_t n,
-                        const struct sv_pair *pairs,
-                        float *h,
-                        float eps)
-{
-    float sum = *h;
+/* --- rowgrad. */
 
-    for (size_t e = 0; e < n; e++) {
-        const struct sv_pair *p = &pairs[entries[e].pair];
-        float v = entries[e].v;
-        sum = f_fma(v * v, p->s, sum);
-        entries[e].v = (p->rate * v) / f_sqrt(sum + eps);
+/* The records come in the order of pairs, so h of each row moves on in the
+ * right order, and the pairs are read front to back. Roots and quotients wait
+ * until they can be had for a vector of entries at once. */
+static void sort_rowgrad(const struct sv_sort *t)
+{
+    size_t i = 0;
+    VEC eps = v_set1(t->eps);
+
+    for (size_t r = 0; r < t->n; r++) {
+        struct sv_hit x = t->from[r];
+        const struct sv_pair *p = &t->pairs[x.pair];
+        float *h = t->h + x.place / BLOCK * t->h_step + x.place % BLOCK;
+        uint32_t at = t->at[x.place]++;
+        *h = f_fma(x.v * x.v, p->s, *h);
+        t->sum[at] = *h;
+        t->pair[at] = x.pair;
+        t->v[at] = p->rate * x.v;
     }
-    *h = sum;
+    for (; i + LANES <= t->n; i += LANES) {
+        VEC root = v_sqrt(v_add(v_load(t->sum + i), eps));
+        v_store(t->v + i, v_div(v_load(t->v + i), root));
+    }
+    for (; i < t->n; i++) {
+        t->v[i] = t->v[i] / f_sqrt(t->sum[i] + t->eps);
+    }
 }
 
 static void block_rowgrad(float *v,
@@ -393,9 +496,10 @@ const struct sv_kernel KERNEL = {
     .mr = TILE_ROWS,
     .nr = TILE_COLS,
     .strip = strip,
-    .row_fma = {row_fma_dense, row_fma_spread, row_fma_listed},
-    .row_adagrad = {row_adagrad_dense, row_adagrad_spread, row_adagrad_listed},
-    .row_rowgrad = row_rowgrad,
+    .rows_fma = {rows_fma_dense, rows_fma_spread, rows_fma_listed},
+    .rows_adagrad = {rows_adagrad_dense, rows_adagrad_spread,
+                     rows_adagrad_listed},
+    .sort_rowgrad = sort_rowgrad,
     .block_rowgrad = block_rowgrad,
     .sum_of_squares = sum_of_squares,
     .scale = scale,
