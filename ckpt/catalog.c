@@ -185,15 +185,13 @@ static int map_segment(struct ckpt_segment *s, const char *dir, struct err *e)
     return rc;
 }
 
-/* A segment that a crash left before anything in it was synced: the last ones
+/* A segment that a crash left before its run record was synced: the last ones
  * of a log may be so. */
 static bool is_leftover(const struct ckpt_segment *s)
 {
-    struct ckpt_segment_header h;
     size_t at;
 
-    return ckpt_segment_read_header(&h, s->data, s->file_size, NULL) != 0 &&
-           !ckpt_segment_find_record(s->data, s->file_size, 0, &at);
+    return !ckpt_segment_find_record(s->data, s->file_size, 0, &at);
 }
 
 static int

@@ -16,7 +16,8 @@
 
 void logs_dir_make(char dir[LOGS_PATH_SIZE])
 {
-    snprintf(dir, LOGS_PATH_SIZE, "/tmp/lyre-test-XXXXXX");
+    snprintf(dir, LOGS_PATH_SIZE, "%s/lyre-test-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(dir));
 }
 

@@ -22,7 +22,8 @@
 #define LOGS_K         23
 #define LOGS_RUN       UINT64_C(0xfeedfacecafebeef)
 
-/* Make an empty directory, and remove one with all it has. */
+/* Make an empty directory, in memory where there is such a place, and remove
+ * one with all it has. */
 void logs_dir_make(char dir[LOGS_PATH_SIZE]);
 void logs_dir_remove(const char *dir);
 
