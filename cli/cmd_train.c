@@ -32,7 +32,7 @@ static struct {
     .momentum = 0.9,
     .eps = 1e-8,
     .optimizer = "auto",
-    .sparsify = "0.001",
+    .sparsify = "0.03:unbiased",
     .consistency = "bsp",
     .durability = "1s",
     .transform = "none",
@@ -106,7 +106,8 @@ static const struct opt OPTS[] = {
      .kind = OPT_F64,
      .value = &opts.lr,
      .arg = "X",
-     .help = "learning rate (default: by optimizer)",
+     .help = "learning rate (default: rowgrad sqrt(classes)/6, adagrad 0.3,\n"
+             "sgd 1, momentum 0.1; the last two want tuning)",
      .min = 1e-30,
      .max = 1e30},
     {.name = "optimizer",

@@ -106,6 +106,11 @@ void summary_line(const struct summary *sum, char *line, size_t size)
              left[0] ? " left" : "");
 }
 
+const char *summary_rule(enum sv_rule rule)
+{
+    return rule == SV_PLAIN ? "sgd" : sv_rule_name(rule);
+}
+
 void summary_print(const struct summary *sum,
                    const struct job_report *reports,
                    uint32_t n,
@@ -118,6 +123,9 @@ void summary_print(const struct summary *sum,
             " (epoch %.2f) in %.2f s: %.0f samples/s\n",
             sum->samples, sum->clock, sum->epoch, sum->seconds_train,
             rate(sum));
+    fprintf(out, "  optimizer %s, lr %g\n",
+            summary_rule(reports[0].summary.rule),
+            (double)reports[0].summary.lr);
     fprintf(out, "  loss      %.4f in training", sum->loss);
     if (!isnan(sum->test_accuracy)) {
         fprintf(out, "; on the test set %.4f, accuracy %.4f", sum->test_loss,
@@ -222,6 +230,9 @@ int summary_json(const struct summary *sum,
 
     json_object_set_new(o, "clock", count(sum->clock));
     json_object_set_new(o, "epoch", number(sum->epoch));
+    json_object_set_new(o, "optimizer",
+                        json_string(summary_rule(reports[0].summary.rule)));
+    json_object_set_new(o, "lr", number((double)reports[0].summary.lr));
     set_loss(o, sum->loss, sum->test_loss, sum->test_accuracy);
     json_object_set_new(o, "samples", count(sum->samples));
     json_object_set_new(o, "seconds_train", number(sum->seconds_train));

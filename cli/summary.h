@@ -35,6 +35,9 @@ void summary_of(struct summary *sum,
                 const struct job_report *reports,
                 uint32_t n);
 
+/* A rule as the command line calls it. */
+const char *summary_rule(enum sv_rule rule);
+
 /* "clock 812/1032  epoch 0.79  loss 2.134  201 k samples/s ..." */
 void summary_line(const struct summary *sum, char *line, size_t size);
 

@@ -593,6 +593,8 @@ int train_loop_run(const struct train_loop_options *o,
     memset(s, 0, sizeof *s);
     s->clock = s->first_clock = first;
     s->clocks = o->last_clock;
+    s->rule = l.run->rule;
+    s->lr = l.run->lr;
     s->test_loss = s->test_accuracy = NAN;
     rc = loop_init(&l, e);
     if (rc != 0) {

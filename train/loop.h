@@ -22,7 +22,9 @@
 struct train_summary {
     uint64_t clock;       /* W_clock is there. */
     uint64_t first_clock; /* Where this process began. */
-    uint64_t clocks;      /* Of the whole job. */
+    enum sv_rule rule;
+    float lr;
+    uint64_t clocks; /* Of the whole job. */
     double epoch;
     double loss;          /* Mean over the last minibatches, nats. */
     double test_loss;     /* NaN: never evaluated. */

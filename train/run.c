@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +27,29 @@ void train_run_fini(struct train_run *r)
     memset(r, 0, sizeof *r);
 }
 
+/* The best rate of rowgrad grows with the classes: the more there are, the less
+ * of u is at a row's own, and h counts all of it. */
+static float default_lr(enum sv_rule rule, uint32_t n_classes)
+{
+    switch (rule) {
+    case SV_PLAIN:
+        return 1.0f;
+    case SV_MOMENTUM:
+        return 0.1f;
+    case SV_ADAGRAD:
+        return 0.3f;
+    default:
+        return sqrtf((float)n_classes) / 6.0f;
+    }
+}
+
 void train_run_default(struct train_run *r, bool dense_data)
 {
-    static const float LR[SV_RULE_COUNT] = {[SV_PLAIN] = 1.0f,
-                                            [SV_MOMENTUM] = 0.1f,
-                                            [SV_ROWGRAD] = 2.0f,
-                                            [SV_ADAGRAD] = 0.2f};
-
     if (r->rule == SV_RULE_COUNT) {
         r->rule = dense_data ? SV_PLAIN : SV_ROWGRAD;
     }
     if (r->lr == 0) {
-        r->lr = LR[r->rule];
+        r->lr = default_lr(r->rule, r->schema.n_classes);
     }
 }
 

@@ -136,11 +136,13 @@ static void test_defaults_fill_only_what_is_open(void **state)
     (void)state;
     train_run_init(&r);
     r.rule = SV_RULE_COUNT;
+    r.schema.n_classes = 144;
     train_run_default(&r, false);
     assert_int_equal(r.rule, SV_ROWGRAD);
-    assert_true(r.lr > 0);
+    assert_true(r.lr == 2.0f);
     r.rule = SV_ADAGRAD;
     r.lr = 0.123f;
+    r.schema.n_classes = 0;
     train_run_default(&r, true);
     assert_int_equal(r.rule, SV_ADAGRAD);
     assert_true(r.lr == 0.123f);
