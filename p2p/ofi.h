@@ -34,7 +34,8 @@ int p2p_ofi_address(const struct p2p_transport *t,
 
 /* Learn who is who: addresses (n_peers) by rank, this peer's own rank, and the
  * session that marks every message; messages of another session are counted
- * and dropped. Errors: ERR_IO, ERR_NOMEM. */
+ * and dropped. What cannot be blamed on a peer of the session is counted in the
+ * stats() of the own rank. Errors: ERR_IO, ERR_NOMEM; close it then. */
 struct p2p_ofi_peer {
     const uint8_t *address;
     size_t address_size;
