@@ -43,7 +43,8 @@ int dataset_ldac_read(struct dataset_build *b,
                       size_t block_size,
                       struct err *e)
 {
-    static const struct dataset_line_format FORMAT = {.parse = parse_ldac};
+    static const struct dataset_line_format FORMAT = {.growth = 1,
+                                                      .parse = parse_ldac};
 
     return dataset_lines_read(b, in, &FORMAT, block_size, e);
 }

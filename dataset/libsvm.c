@@ -53,8 +53,8 @@ int dataset_libsvm_read(struct dataset_build *b,
                         size_t block_size,
                         struct err *e)
 {
-    static const struct dataset_line_format FORMAT = {.comments = true,
-                                                      .parse = parse_libsvm};
+    static const struct dataset_line_format FORMAT = {
+        .comments = true, .growth = 1, .parse = parse_libsvm};
     size_t size;
     const char *head = dataset_input_head(in, &size);
     int rc = dataset_featurizer_adopt(b, head, size, e);

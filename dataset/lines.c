@@ -9,6 +9,7 @@
 #include "dataset/unicode.h"
 
 #define BLOCKS_PER_THREAD 2
+#define WINDOW_SIZE       ((size_t)16 << 20) /* At most, in bytes of text. */
 
 struct block {
     struct buf text; /* Whole lines, each with its '\n'. */
@@ -302,12 +303,13 @@ int dataset_lines_read(struct dataset_build *b,
     struct lines s = {.build = b,
                       .in = in,
                       .format = f,
-                      .block_size = block_size,
                       .n_blocks = BLOCKS_PER_THREAD * pool_threads(b->o->pool),
                       .line = 1};
+    size_t share = WINDOW_SIZE / f->growth / s.n_blocks;
     int rc;
 
     assert(block_size > 0);
+    s.block_size = block_size < share ? block_size : share;
     s.now = &s.windows[0];
     s.next = &s.windows[1];
     s.now->blocks = calloc(s.n_blocks, sizeof *s.now->blocks);

@@ -41,7 +41,9 @@ struct dataset_line {
 
 /* How lines become rows. */
 struct dataset_line_format {
-    bool comments; /* Lines that begin with '#' are no rows. */
+    bool comments;   /* Lines that begin with '#' are no rows. */
+    unsigned growth; /* Bytes of a row per byte of its line, about; from 1. So
+                      * much smaller are the blocks that are in memory. */
 
     /* Put a line's label into part->labels, its last index into n_features,
      * and, if it is an own one, its row into part->rows.

@@ -28,8 +28,8 @@ void dataset_rows_fini(struct dataset_rows *r);
 void dataset_rows_reset(struct dataset_rows *r);
 
 /* Make room for @n more values behind n_values. The caller writes them there,
- * and says how many by dataset_rows_end(). The arrays are there afterwards, even
- * for n = 0.
+ * and says how many by dataset_rows_end(). The arrays are there afterwards,
+ * even for n = 0.
  *
  * Errors: ERR_NOMEM. */
 int dataset_rows_reserve(struct dataset_rows *r, size_t n, struct err *e);

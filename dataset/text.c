@@ -64,7 +64,8 @@ int dataset_text_read(struct dataset_build *b,
                       size_t block_size,
                       struct err *e)
 {
-    static const struct dataset_line_format FORMAT = {.parse = parse_text};
+    static const struct dataset_line_format FORMAT = {.growth = 16,
+                                                      .parse = parse_text};
     int rc = choose_featurizer(b, e);
 
     b->labelled = true;
