@@ -68,8 +68,10 @@ int dataset_schema_from_json(struct dataset_schema *s,
 struct dataset {
     struct dataset_schema schema;
     uint64_t n_rows_file; /* Rows of the whole file. */
-    uint64_t fingerprint; /* Hash of rows, features, classes and labels of the
-                           * whole file: peers compare it. */
+    uint64_t fingerprint; /* Hash of all rows of the file, labels and values, as
+                           * they stand there: peers compare it. Comments, line
+                           * ends, options and shards do not count. A binary
+                           * has that of the file it was converted from. */
     uint32_t shard, n_shards;
     uint32_t n_rows; /* Rows here: i-th is row shard + i n_shards. */
     bool dense;
@@ -92,7 +94,9 @@ struct dataset_options {
     const struct dataset_schema *schema;
     enum dataset_transform transform;     /* If schema is NULL. */
     enum dataset_normalize normalize;     /* If schema is NULL. */
-    struct dataset_featurizer featurizer; /* For text, if schema is NULL. */
+    struct dataset_featurizer featurizer; /* For text, if schema is NULL. All
+                                           * zero: characters 1-3, 15 bits,
+                                           * lower case, and normalize is l2. */
     uint32_t n_features; /* If schema is NULL and this is not 0: K at least. */
     const char *labels;  /* File with the labels, where they have one of their
                           * own (IDX, npy), or NULL to guess its name. */
