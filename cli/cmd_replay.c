@@ -5,16 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "cli/cmd.h"
 #include "cli/npy.h"
 #include "cli/past.h"
 #include "cli/say.h"
+#include "core/clock.h"
 #include "core/hash.h"
 
 static struct {
     struct past_options past;
     const char *out;
-    bool digest, verify;
+    bool digest, verify, json;
 } opts;
 
 static const struct opt OPTS[] = {
@@ -35,6 +38,11 @@ static const struct opt OPTS[] = {
      .value = &opts.verify,
      .help = "replay to every clock whose digest was taken in training, up to "
              "--clock, and compare; exit 5 if one differs"},
+    {.name = "json",
+     .kind = OPT_FLAG,
+     .value = &opts.json,
+     .help = "end with one JSON object on standard output, and nothing else "
+             "there:\nclock, seconds of replaying, digests"},
 };
 
 static const struct opt_command COMMAND = {
@@ -42,7 +50,7 @@ static const struct opt_command COMMAND = {
     .summary = "Rebuild the parameters of any clock from a run's log, to the "
                "bit.",
     .usage = "replay DIR [--clock C] [--peer P] [--out W.npy] [--digest] "
-             "[--verify]",
+             "[--verify] [--json]",
     .details =
         "The parameters of clock C are those after C clocks of training: clock "
         "0 is the\nbeginning. The digest is XXH3-128 of the elements, so equal "
@@ -55,6 +63,12 @@ static const struct opt_command COMMAND = {
     .n_opts = sizeof OPTS / sizeof OPTS[0],
 };
 
+/* Where lines for people go. */
+static FILE *said(void)
+{
+    return opts.json ? stderr : stdout;
+}
+
 static const char *name_of(const struct past *p, size_t i)
 {
     return p->replica.ops->param(p->replica.model, i).name;
@@ -65,8 +79,8 @@ static void print_digest(const struct past *p, size_t i, const char *verdict)
     char hex[HASH_HEX_SIZE];
 
     hash_hex(hash_mat(&p->replica.states[i].w), hex);
-    printf("clock %" PRIu64 " matrix %s digest %s%s\n", p->replica.clock,
-           name_of(p, i), hex, verdict);
+    fprintf(said(), "clock %" PRIu64 " matrix %s digest %s%s\n",
+            p->replica.clock, name_of(p, i), hex, verdict);
 }
 
 /* "W.npy" and "bias" make "W-bias.npy". NULL: no memory. */
@@ -84,6 +98,26 @@ static char *path_of(const char *out, const char *name)
         snprintf(path, size, "%.*s-%s%s", (int)(dot - out), out, name, dot);
     }
     return path;
+}
+
+static int print_json(const struct past *p, double seconds, struct err *e)
+{
+    json_t *digests = json_object(), *object;
+    int status = 0;
+
+    for (size_t i = 0; i < p->replica.n_states; i++) {
+        char hex[HASH_HEX_SIZE];
+        hash_hex(hash_mat(&p->replica.states[i].w), hex);
+        json_object_set_new(digests, name_of(p, i), json_string(hex));
+    }
+    object = json_pack("{s:I, s:f, s:o}", "clock", (json_int_t)p->replica.clock,
+                       "seconds", seconds, "digests", digests);
+    if (object == NULL || json_dumpf(object, stdout, JSON_REAL_PRECISION(9))) {
+        status = err_set(e, ERR_NOMEM, "out of memory");
+    }
+    putchar('\n');
+    json_decref(object);
+    return status;
 }
 
 static int write_all(const struct past *p, struct err *e)
@@ -169,26 +203,33 @@ static int verify(struct past *p, struct err *e)
                        "%" PRIu64 " on",
                        t.bad, t.digests, t.bad_clock);
     }
-    printf("%" PRIu64 " digest%s at %" PRIu64 " clock%s, as in training\n",
-           t.digests, t.digests == 1 ? "" : "s", t.clocks,
-           t.clocks == 1 ? "" : "s");
+    fprintf(said(),
+            "%" PRIu64 " digest%s at %" PRIu64 " clock%s, as in training\n",
+            t.digests, t.digests == 1 ? "" : "s", t.clocks,
+            t.clocks == 1 ? "" : "s");
     return 0;
 }
 
 static int replay(struct past *p, struct err *e)
 {
+    uint64_t begin_ns;
     int status = 0;
 
     if (opts.verify) {
         status = verify(p, e);
     }
+    begin_ns = clock_ns();
     if (status == 0 && (opts.out != NULL || opts.digest || !opts.verify)) {
         status = past_seek(p, past_clock(&opts.past), e);
+    }
+    if (status == 0 && opts.json) {
+        status = print_json(p, (double)(clock_ns() - begin_ns) * 1e-9, e);
     }
     if (status == 0 && opts.out != NULL) {
         status = write_all(p, e);
     }
-    if (status == 0 && (opts.digest || (opts.out == NULL && !opts.verify))) {
+    if (status == 0 && !opts.json &&
+        (opts.digest || (opts.out == NULL && !opts.verify))) {
         for (size_t i = 0; i < p->replica.n_states; i++) {
             print_digest(p, i, "");
         }
