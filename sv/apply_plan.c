@@ -3,7 +3,7 @@
 
 #include "sv/apply_run.h"
 
-/* Scratch memory is bounded: about 40 MB for GROUPED, 32 MB for TILES. */
+/* Scratch memory is bounded: about 60 MB for GROUPED, 40 MB for TILES. */
 #define ENTRIES_MAX    ((size_t)2 << 20)
 #define PAIRS_MAX      ((size_t)1 << 16)
 #define SPREAD_PAIRS   ((size_t)1 << 12)
