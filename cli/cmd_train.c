@@ -107,7 +107,7 @@ static const struct opt OPTS[] = {
      .value = &opts.lr,
      .arg = "X",
      .help = "learning rate (default: rowgrad sqrt(classes)/6, adagrad 0.3,\n"
-             "sgd 1, momentum 0.1; the last two want tuning)",
+             "sgd 0.1, momentum 0.01; the last two want tuning)",
      .min = 1e-30,
      .max = 1e30},
     {.name = "optimizer",

@@ -198,6 +198,9 @@ static int info_find(struct fi_info **info,
     struct fi_info *list;
     int rc;
 
+    if (name != NULL && strcmp(name, "shm") == 0) {
+        node = NULL; /* Shared memory has names, no addresses. */
+    }
     rc = list_get(&list, name != NULL && name_is_xnet(name) ? NULL : name, node,
                   e);
     if (rc != 0) {

@@ -33,9 +33,9 @@ static float default_lr(enum sv_rule rule, uint32_t n_classes)
 {
     switch (rule) {
     case SV_PLAIN:
-        return 1.0f;
-    case SV_MOMENTUM:
         return 0.1f;
+    case SV_MOMENTUM:
+        return 0.01f;
     case SV_ADAGRAD:
         return 0.3f;
     default:
