@@ -116,7 +116,8 @@ static int check_labels(const struct model_input *in, struct err *e)
         if (in->data->label[in->rows[i]] == DATASET_NO_LABEL) {
             return err_set(
                 e, ERR_INVALID, "row %llu of the file: no label to train on",
-                (unsigned long long)dataset_row_number(in->data, in->rows[i]));
+                (unsigned long long)dataset_row_number(in->data, in->rows[i]) +
+                    1);
         }
     }
     return 0;
@@ -371,7 +372,8 @@ sum_loss(const struct job *job, struct model_loss *loss, struct err *e)
         if (!isfinite(x)) {
             return err_set(
                 e, ERR_NOT_FINITE, "row %llu of the file: loss is %s",
-                (unsigned long long)dataset_row_number(in->data, in->rows[i]),
+                (unsigned long long)dataset_row_number(in->data, in->rows[i]) +
+                    1,
                 isnan(x) ? "nan" : "inf");
         }
         loss->sum += x;

@@ -92,7 +92,7 @@ struct model_ops {
      * resets them.
      *
      * Errors: ERR_NOT_FINITE  loss or pair; the message names the row of the
-     *                         file. ERR_NOMEM. */
+     *                         file, from 1. ERR_NOMEM. */
     int (*gradient)(struct model *m,
                     const struct model_input *in,
                     struct sv_batch *batches,

@@ -124,7 +124,7 @@ check_finite(const struct loop *l, const struct sv_batch *b, struct err *e)
         return 0;
     }
     return err_set(e, ERR_NOT_FINITE, "row %u of %s: its update is not finite",
-                   b->sample[bad], l->run->data);
+                   b->sample[bad] + 1, l->run->data);
 }
 
 static int compute(struct loop *l, uint64_t clock, struct err *e)

@@ -412,7 +412,7 @@ static void check_not_finite(struct shape shape, float bad, const char *what)
     set_up(&p, shape);
     row = p.rows[100];
     p.data.val[shape.dense ? row * shape.K + 3 : p.data.ptr[row]] = bad;
-    snprintf(want, sizeof want, "row %u of the file: loss is %s", row * 3 + 1,
+    snprintf(want, sizeof want, "row %u of the file: loss is %s", row * 3 + 2,
              what);
     assert_int_equal(p.ops->gradient(p.model, &p.in, &p.batch, &loss, &e),
                      ERR_NOT_FINITE);
@@ -439,7 +439,7 @@ static void test_a_row_without_label_is_refused_by_its_number(void **state)
     p.data.label[11] = DATASET_NO_LABEL;
     assert_int_equal(p.ops->gradient(p.model, &p.in, &p.batch, &loss, &e),
                      ERR_INVALID);
-    assert_string_equal(e.msg, "row 34 of the file: no label to train on");
+    assert_string_equal(e.msg, "row 35 of the file: no label to train on");
     tear_down(&p);
 }
 
