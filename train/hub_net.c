@@ -1,0 +1,300 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "train/hub_state.h"
+#include "train/msg.h"
+
+#define EVENTS_PER_TURN 64
+#define FAREWELL_NS     (2 * CLOCK_S) /* Patience for goodbyes. */
+#define WAIT_NS_MAX     (500 * CLOCK_MS)
+
+static bool defer(struct train_hub *h, const struct train_action *a)
+{
+    if (h->n_deferred == h->deferred_room) {
+        size_t room = h->deferred_room == 0 ? 64 : 2 * h->deferred_room;
+        void *p = realloc(h->deferred, room * sizeof *h->deferred);
+        if (p == NULL) {
+            return false;
+        }
+        h->deferred = p;
+        h->deferred_room = room;
+    }
+    h->deferred[h->n_deferred++] = *a;
+    return true;
+}
+
+/* The body that an action sends. NULL with 0: none. */
+static int
+body_of(struct train_hub *h, const struct train_action *a, struct blob **body)
+{
+    struct train_msg m = {
+        .clock = a->clock, .until = a->until, .digest = a->digest};
+    p2p_peer about;
+    const char *why;
+
+    *body = NULL;
+    switch (a->kind) {
+    case TRAIN_ACTION_SEND:
+        return train_hub_fetch(h, h->o.worker.self, a->clock, body, NULL);
+    case TRAIN_ACTION_ASK:
+        *body = train_msg_encode(TRAIN_MSG_WANT, &m);
+        break;
+    case TRAIN_ACTION_DIGEST:
+        *body = train_msg_encode(TRAIN_MSG_DIGEST, &m);
+        break;
+    case TRAIN_ACTION_STOP:
+        m.reason = train_worker_outcome(h->worker, &about, &why);
+        snprintf(m.why, sizeof m.why, "%s", why);
+        *body = train_msg_encode(TRAIN_MSG_STOP, &m);
+        break;
+    default:
+        return 0;
+    }
+    return *body == NULL ? ERR_NOMEM : 0;
+}
+
+static uint8_t type_of(enum train_action_kind kind)
+{
+    switch (kind) {
+    case TRAIN_ACTION_SEND:
+        return TRAIN_MSG_BATCH;
+    case TRAIN_ACTION_ASK:
+        return TRAIN_MSG_WANT;
+    case TRAIN_ACTION_DIGEST:
+        return TRAIN_MSG_DIGEST;
+    case TRAIN_ACTION_DONE:
+        return TRAIN_MSG_DONE;
+    case TRAIN_ACTION_STOP:
+        return TRAIN_MSG_STOP;
+    default:
+        return TRAIN_MSG_ACK;
+    }
+}
+
+/* Carry out a network action. False: no room now, try again later. */
+static bool perform(struct train_hub *h, const struct train_action *a)
+{
+    struct blob *body;
+    uint64_t ack;
+    int rc;
+
+    /* A batch that is asked for again may be in the queue still. */
+    if (a->kind == TRAIN_ACTION_SEND && a->until != 0 &&
+        mesh_pending(h->mesh, a->peer) > 0) {
+        return true;
+    }
+    pthread_mutex_lock(&h->mutex);
+    rc = body_of(h, a, &body);
+    ack = train_worker_have(h->worker, a->peer);
+    pthread_mutex_unlock(&h->mutex);
+    if (rc != 0) {
+        return true; /* Released meanwhile: the peer has it. */
+    }
+    rc = mesh_send(h->mesh, a->peer, type_of(a->kind), ack, body, NULL);
+    blob_unref(body);
+    return rc != ERR_AGAIN;
+}
+
+static void perform_all(struct train_hub *h)
+{
+    struct train_action a;
+    size_t n = h->n_deferred, kept = 0;
+    bool more = true;
+
+    for (size_t i = 0; i < n; i++) {
+        a = h->deferred[i];
+        if (!perform(h, &a)) {
+            h->deferred[kept++] = a;
+        }
+    }
+    h->n_deferred = kept;
+    while (more) {
+        pthread_mutex_lock(&h->mutex);
+        more = train_worker_next_network(h->worker, &a);
+        pthread_mutex_unlock(&h->mutex);
+        if (more && !perform(h, &a) && !defer(h, &a)) {
+            log_warn(h->o.log, "no memory to send to peer %u", a.peer);
+        }
+    }
+}
+
+static void on_message(struct train_hub *h, const struct p2p_msg *msg)
+{
+    static const enum train_event_kind EVENTS[] = {
+        TRAIN_EVENT_BATCH, TRAIN_EVENT_WANT, TRAIN_EVENT_DIGEST,
+        TRAIN_EVENT_ACK,   TRAIN_EVENT_DONE, TRAIN_EVENT_STOP};
+    struct train_msg m;
+    struct err e;
+    struct train_event ev = {.peer = msg->peer};
+
+    if (train_msg_decode(&m, msg->type, msg->body, msg->peer, h->o.n_matrices,
+                         &e) != 0) {
+        log_warn(h->o.log, "dropped what peer %u sent: %s", msg->peer, e.msg);
+        return;
+    }
+    pthread_mutex_lock(&h->mutex);
+    ev.kind = TRAIN_EVENT_ACK;
+    ev.clock = msg->ack;
+    (void)train_hub_step(h, ev);
+    ev.kind = EVENTS[msg->type - TRAIN_MSG_BATCH];
+    ev.clock = m.clock;
+    ev.until = m.until;
+    ev.digest = m.digest;
+    ev.reason = m.reason;
+    ev.why = m.why;
+    if (ev.kind == TRAIN_EVENT_BATCH) {
+        struct blob **at = train_hub_slot(h, msg->peer, m.clock);
+        struct blob *old = *at;
+        *at = blob_ref(msg->body); /* The step may open the gate for it. */
+        if (train_hub_step(h, ev) != 0) {
+            blob_unref(*at);
+            *at = old;
+        } else {
+            blob_unref(old);
+        }
+    } else if (ev.kind != TRAIN_EVENT_ACK) {
+        (void)train_hub_step(h, ev);
+    }
+    pthread_mutex_unlock(&h->mutex);
+}
+
+static void on_event(struct train_hub *h, const struct mesh_event *ev)
+{
+    struct train_event t = {.peer = ev->peer, .reason = ERR_UNREACHABLE};
+
+    if (ev->kind == MESH_EVENT_MSG) {
+        on_message(h, &ev->msg);
+        blob_unref(ev->msg.body);
+        return;
+    }
+    if (ev->kind == MESH_EVENT_UP) {
+        log_debug(h->o.log, "peer %u is there", ev->peer);
+        return;
+    }
+    t.kind = ev->kind == MESH_EVENT_LOST ? TRAIN_EVENT_LOST : TRAIN_EVENT_BYE;
+    t.why = ev->why;
+    pthread_mutex_lock(&h->mutex);
+    (void)train_hub_step(h, t);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+/* Poll the mesh until nothing more has come. Return whether anything came. */
+static bool poll_all(struct train_hub *h)
+{
+    struct mesh_event ev;
+    struct err e = {.msg = ""};
+    bool any = false;
+    int rc = 0;
+
+    for (int i = 0; i < EVENTS_PER_TURN; i++) {
+        rc = mesh_poll(h->mesh, train_hub_now(h), &ev, &e);
+        if (rc != 0) {
+            break;
+        }
+        any = true;
+        on_event(h, &ev);
+    }
+    if (rc == ERR_IO) {
+        pthread_mutex_lock(&h->mutex);
+        (void)train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_STOP,
+                                                     .peer = h->o.worker.self,
+                                                     .reason = ERR_IO,
+                                                     .why = e.msg});
+        pthread_mutex_unlock(&h->mutex);
+    }
+    return any;
+}
+
+static void sum_stats(struct train_hub *h, struct p2p_stats *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    for (p2p_peer p = 0; p < h->o.worker.n_peers; p++) {
+        struct p2p_stats s = mesh_stats(h->mesh, p);
+        sum->bytes_sent += s.bytes_sent;
+        sum->bytes_received += s.bytes_received;
+        sum->msgs_sent += s.msgs_sent;
+        sum->msgs_received += s.msgs_received;
+        sum->msgs_dropped += s.msgs_dropped;
+    }
+}
+
+/* Tell the engine the time, wake the compute thread if there is something for
+ * it, and return how long nothing needs to be done. */
+static uint64_t tick(struct train_hub *h)
+{
+    struct p2p_stats stats;
+    uint64_t t = train_hub_now(h), due;
+
+    sum_stats(h, &stats);
+    pthread_mutex_lock(&h->mutex);
+    h->stats = stats;
+    if (train_worker_due_ns(h->worker) <= t) {
+        (void)train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_TICK,
+                                                     .peer = h->o.worker.self});
+    }
+    due = train_worker_due_ns(h->worker);
+    if (train_worker_gate_open(h->worker)) {
+        pthread_cond_signal(&h->changed);
+    }
+    pthread_mutex_unlock(&h->mutex);
+    if (mesh_due_ns(h->mesh) < due) {
+        due = mesh_due_ns(h->mesh);
+    }
+    return due <= t ? 0 : due - t < WAIT_NS_MAX ? due - t : WAIT_NS_MAX;
+}
+
+/* Flush what is queued, say goodbye and wait a little for the others'. */
+static void farewell(struct train_hub *h)
+{
+    uint64_t until = clock_ns() + FAREWELL_NS;
+    bool waiting = true;
+
+    perform_all(h);
+    mesh_bye(h->mesh);
+    while (waiting && clock_ns() < until) {
+        struct mesh_event ev;
+        waiting = false;
+        while (mesh_poll(h->mesh, clock_ns(), &ev, NULL) == 0) {
+            if (ev.kind == MESH_EVENT_MSG) {
+                blob_unref(ev.msg.body);
+            }
+        }
+        for (p2p_peer p = 0; p < h->o.worker.n_peers; p++) {
+            waiting = waiting ||
+                      (p != h->o.worker.self && mesh_pending(h->mesh, p) > 0);
+        }
+        if (waiting) {
+            mesh_wait(h->mesh, 10 * CLOCK_MS);
+        }
+    }
+}
+
+uint64_t train_hub_turn(struct train_hub *h)
+{
+    bool any;
+    uint64_t idle_ns;
+
+    perform_all(h);
+    any = poll_all(h);
+    idle_ns = tick(h);
+    if (any) {
+        return 0;
+    }
+    return h->n_deferred > 0 && idle_ns > CLOCK_MS ? CLOCK_MS : idle_ns;
+}
+
+void *train_hub_network(void *arg)
+{
+    struct train_hub *h = arg;
+
+    while (!atomic_load(&h->quit)) {
+        uint64_t idle_ns = train_hub_turn(h);
+        if (idle_ns > 0) {
+            mesh_wait(h->mesh, idle_ns);
+        }
+    }
+    farewell(h);
+    return NULL;
+}

@@ -1,0 +1,55 @@
+/* The inside of a hub, shared by the two files that are its two threads' sides:
+ * train/hub.c and train/hub_net.c. */
+
+#ifndef TRAIN_HUB_STATE_H_
+#define TRAIN_HUB_STATE_H_
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "train/hub.h"
+
+struct train_hub {
+    struct train_hub_options o;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* The gate opened, or the job ended. */
+    struct train_worker *worker;
+    struct blob **store; /* (n_peers, TRAIN_WINDOW) batches by clock. */
+    struct p2p_stats stats;
+    struct train_hub_item *items;
+    size_t n_items, items_room;
+
+    /* The network thread's own. */
+    struct mesh *mesh;
+    struct train_action *deferred; /* Sends that found no room. */
+    size_t n_deferred, deferred_room;
+    pthread_t thread;
+    bool started;
+    atomic_bool quit;
+};
+
+/* Where the batch of @peer, of @clock, is held. The mutex is held. */
+static inline struct blob **
+train_hub_slot(struct train_hub *h, p2p_peer peer, uint64_t clock)
+{
+    return &h->store[(size_t)peer * TRAIN_WINDOW + clock % TRAIN_WINDOW];
+}
+
+uint64_t train_hub_now(const struct train_hub *h);
+
+/* Report an event to the engine, at the present time. The mutex is held.
+ * Errors: as train_worker_step(). */
+int train_hub_step(struct train_hub *h, struct train_event ev);
+
+/* A new reference to a batch: from the store, or from before this process. The
+ * mutex is held. Errors: ERR_NOT_FOUND, and those of options.load. */
+int train_hub_fetch(struct train_hub *h,
+                    p2p_peer peer,
+                    uint64_t clock,
+                    struct blob **blob,
+                    struct err *e);
+
+/* The network thread: @hub is a struct train_hub. */
+void *train_hub_network(void *hub);
+
+#endif /* TRAIN_HUB_STATE_H_ */
