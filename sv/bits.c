@@ -1,15 +1,5 @@
 #include "sv/bits.h"
 
-/* Like sv_bits_load where fewer than 8 bytes are left. */
-static uint64_t load_end(const uint8_t *p, uint64_t size, uint64_t at)
-{
-    uint8_t bytes[8] = {0};
-    uint64_t left = size - at / 8;
-
-    memcpy(bytes, p + at / 8, left < 8 ? (size_t)left : 8);
-    return le_u64(bytes) >> at % 8;
-}
-
 void sv_bits_get(const uint8_t *p,
                  uint64_t size,
                  uint64_t at,
@@ -33,7 +23,7 @@ void sv_bits_get(const uint8_t *p,
         x[i] = (uint32_t)(sv_bits_load(p, at) & mask);
     }
     for (; i < n; i++, at += width) {
-        x[i] = (uint32_t)(load_end(p, size, at) & mask);
+        x[i] = (uint32_t)(sv_bits_load_end(p, size, at) & mask);
     }
 }
 

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/buf.h"
 
@@ -65,6 +66,22 @@ static inline void sv_bits_flush(struct sv_bits_writer *w)
 static inline uint64_t sv_bits_load(const uint8_t *p, uint64_t at)
 {
     return le_u64(p + at / 8) >> at % 8;
+}
+
+/* Like sv_bits_load where fewer than 8 of @size bytes may be left: zeros stand
+ * for what is not there. */
+static inline uint64_t
+sv_bits_load_end(const uint8_t *p, uint64_t size, uint64_t at)
+{
+    uint8_t bytes[8] = {0};
+
+    if (at / 8 + 8 <= size) {
+        return sv_bits_load(p, at);
+    }
+    if (at / 8 < size) {
+        memcpy(bytes, p + at / 8, (size_t)(size - at / 8));
+    }
+    return le_u64(bytes) >> at % 8;
 }
 
 /* Read @n numbers of @width <= 32 bits from bit @at on, of a stream of @size

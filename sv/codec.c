@@ -1,11 +1,11 @@
 #include "sv/codec.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include <snappy-c.h>
 
 #include "sv/bits.h"
+#include "sv/gaps.h"
 
 #define SAMPLE_PIECES     4
 #define SAMPLE_PIECE_SIZE ((size_t)2048)
@@ -25,13 +25,6 @@ void sv_codec_scratch_fini(struct sv_codec_scratch *s)
     buf_fini(&s->packed);
     buf_fini(&s->numbers);
     sv_values_fini(&s->values);
-}
-
-/* Room for @n numbers, or NULL. */
-static uint32_t *numbers(struct sv_codec_scratch *s, size_t n)
-{
-    buf_reset(&s->numbers);
-    return buf_add(&s->numbers, (n + 1) * sizeof(uint32_t));
 }
 
 static void put_coefs(struct buf *out, const struct sv_batch *b)
@@ -60,60 +53,11 @@ static bool has_samples(const struct sv_batch *b)
     return false;
 }
 
-/* Bits of the widest gap of @v, at least 1. */
-static uint32_t gap_width(struct sv_vec v)
-{
-    uint32_t all = v.nnz == 0 ? 0 : v.idx[0];
-
-    for (uint32_t i = 1; i < v.nnz; i++) {
-        all |= v.idx[i] - v.idx[i - 1] - 1;
-    }
-    return all == 0 ? 1 : sv_bits_width(all);
-}
-
-static void put_gaps(struct buf *out,
-                     const struct sv_vecs *x,
-                     const uint32_t *widths,
-                     uint64_t n_bits)
-{
-    struct sv_bits_writer w = {.p = buf_add(out, sv_bits_bytes(n_bits))};
-
-    if (w.p == NULL) {
-        return;
-    }
-    for (uint32_t r = 0; r < x->n; r++) {
-        struct sv_vec v = sv_vecs_get(x, r);
-        uint32_t next = 0;
-        for (uint32_t i = 0; i < v.nnz; i++) {
-            sv_bits_put(&w, v.idx[i] - next, widths[r]);
-            next = v.idx[i] + 1;
-        }
-    }
-    sv_bits_flush(&w);
-}
-
 static void
 put_vecs(struct buf *out, const struct sv_vecs *x, struct sv_codec_scratch *s)
 {
-    uint32_t *num = numbers(s, x->n);
-    uint64_t n_bits = 0;
-
-    if (num == NULL) {
-        out->failed = true;
-        return;
-    }
     if (x->sparse) {
-        for (uint32_t r = 0; r < x->n; r++) {
-            num[r] = x->ptr[r + 1] - x->ptr[r];
-        }
-        sv_bits_put_run(out, num, x->n);
-        for (uint32_t r = 0; r < x->n; r++) {
-            struct sv_vec v = sv_vecs_get(x, r);
-            num[r] = v.nnz == 0 && r > 0 ? num[r - 1] : gap_width(v);
-            n_bits += (uint64_t)v.nnz * num[r];
-        }
-        sv_bits_put_run(out, num, x->n);
-        put_gaps(out, x, num, n_bits);
+        sv_gaps_put(out, x, &s->numbers);
     }
     sv_values_put(out, x, &s->values);
 }
@@ -270,103 +214,6 @@ static int get_coefs(const uint8_t **p,
     return 0;
 }
 
-/* Turn counts into offsets. Errors: more entries than bits are left. */
-static int get_counts(const uint8_t **p,
-                      const uint8_t *end,
-                      uint32_t *counts,
-                      uint32_t n,
-                      uint64_t *n_entries,
-                      struct err *e)
-{
-    *n_entries = 0;
-    if (!sv_bits_get_run(p, end, counts, n)) {
-        return short_of(e, "counts");
-    }
-    for (uint32_t r = 0; r < n; r++) {
-        *n_entries += counts[r];
-    }
-    if (*n_entries > UINT32_MAX || *n_entries / 8 > (uint64_t)(end - *p)) {
-        return short_of(e, "entries");
-    }
-    return 0;
-}
-
-static uint64_t gaps_bits(const struct sv_vecs *x, const uint32_t *widths)
-{
-    uint64_t n_bits = 0;
-
-    for (uint32_t r = 0; r < x->n; r++) {
-        if (widths[r] == 0 || widths[r] > 32) {
-            return UINT64_MAX;
-        }
-        n_bits += (uint64_t)(x->ptr[r + 1] - x->ptr[r]) * widths[r];
-    }
-    return n_bits;
-}
-
-static int get_gaps(const uint8_t **p,
-                    const uint8_t *end,
-                    struct sv_vecs *x,
-                    const uint32_t *widths,
-                    struct err *e)
-{
-    uint64_t n_bits = gaps_bits(x, widths), size = sv_bits_bytes(n_bits);
-    uint64_t at = 0;
-
-    if (size > (uint64_t)(end - *p)) {
-        return short_of(e, "indices");
-    }
-    for (uint32_t r = 0; r < x->n; r++) {
-        uint32_t *idx = x->idx + x->ptr[r];
-        uint32_t nnz = x->ptr[r + 1] - x->ptr[r];
-        uint64_t next = 0;
-        sv_bits_get(*p, size, at, widths[r], idx, nnz);
-        at += (uint64_t)nnz * widths[r];
-        for (uint32_t i = 0; i < nnz; i++) {
-            next += idx[i];
-            idx[i] = (uint32_t)next++;
-        }
-        if (next > x->len) {
-            return err_set(e, ERR_CORRUPT,
-                           "batch: pair %u has index %" PRIu64 " of %u", r,
-                           next - 1, x->len);
-        }
-    }
-    *p += size;
-    return 0;
-}
-
-static int get_sparse(const uint8_t **p,
-                      const uint8_t *end,
-                      struct sv_vecs *x,
-                      uint32_t n,
-                      struct sv_codec_scratch *s,
-                      struct err *e)
-{
-    uint32_t *num = numbers(s, n);
-    uint64_t n_entries = 0;
-    int rc;
-
-    if (num == NULL) {
-        return err_set(e, ERR_NOMEM, "counts of %u vectors", n);
-    }
-    rc = get_counts(p, end, num, n, &n_entries, e);
-    if (rc == 0) {
-        rc = sv_vecs_resize(x, n, (size_t)n_entries, e);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    x->ptr[0] = 0;
-    for (uint32_t r = 0; r < n; r++) {
-        x->ptr[r + 1] = x->ptr[r] + num[r];
-    }
-    if (!sv_bits_get_run(p, end, num, n)) {
-        return short_of(e, "widths");
-    }
-    return get_gaps(p, end, x, num, e);
-}
-
 static int get_vecs(const uint8_t **p,
                     const uint8_t *end,
                     struct sv_vecs *x,
@@ -377,7 +224,7 @@ static int get_vecs(const uint8_t **p,
     int rc;
 
     if (x->sparse) {
-        rc = get_sparse(p, end, x, n, s, e);
+        rc = sv_gaps_get(p, end, x, n, &s->numbers, e);
     } else if ((uint64_t)n * x->len / 8 > (uint64_t)(end - *p)) {
         rc = short_of(e, "values");
     } else {

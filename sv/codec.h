@@ -9,10 +9,7 @@
  *
  * A batch without pairs has no payload. Vectors are
  *
- *     counts   sparse only: run (n), entries of each vector
- *     widths   sparse only: run (n), bits of a gap in each vector: 1..32
- *     gaps     sparse only: bit stream, for each entry its index less that of
- *              the entry before and less 1 (the first: its index)
+ *     indices  sparse only: as in sv/gaps.h
  *     values   as in sv/values.h
  *
  * Runs and bit streams are those of sv/bits.h. Nothing is left over. With
@@ -38,7 +35,7 @@
 struct sv_codec_scratch {
     struct buf raw;         /* Payload before compression. */
     struct buf packed;      /* Payload after it. */
-    struct buf numbers;     /* u32: counts and widths of a side. */
+    struct buf numbers;     /* Widths of gaps. */
     unsigned snappy_misses; /* Samples in a row that did not compress. */
     unsigned snappy_skip;   /* Records to go without trying again. */
     struct sv_values_scratch values;

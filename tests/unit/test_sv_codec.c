@@ -1,4 +1,5 @@
-/* Unit tests of sv/codec.h, and of sv/bits.h and sv/values.h below it. */
+/* Unit tests of sv/codec.h, and of sv/bits.h, sv/gaps.h and sv/values.h below
+ * it. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +229,49 @@ static void test_a_batch_of_the_widest_indices_comes_back(void **state)
     assert_int_equal(
         sv_codec_decode(&back, &r, out.data, out.size, &scratch, &e), 0);
     assert_batches_equal(&in, &back);
+    sv_batch_fini(&in);
+    sv_batch_fini(&back);
+    sv_codec_scratch_fini(&scratch);
+    buf_fini(&out);
+}
+
+/* Many small gaps and a few wide ones: both widths are used. */
+static void test_frequent_features_take_fewer_bits_than_rare_ones(void **state)
+{
+    enum { N = 20, NNZ = 200 };
+    uint32_t idx[NNZ];
+    float val[NNZ] = {0};
+    struct sv_codec_scratch scratch;
+    struct sv_batch in, back;
+    struct sv_record r = {0};
+    struct buf out;
+    struct err e;
+
+    (void)state;
+    sv_codec_scratch_init(&scratch);
+    buf_init(&out);
+    sv_batch_init(&in, 1, 1 << 24);
+    sv_batch_init(&back, 1, 1 << 24);
+    sv_batch_reset(&in, false, true);
+    for (uint32_t p = 0; p < N; p++) {
+        uint32_t nnz = p < 8 ? NNZ : p * 10, at = 0;
+        for (uint32_t i = 0; i < nnz; i++) {
+            uint64_t x = rng_u64(p, RNG_TEST, i);
+            at += x % 10 == 0 ? (uint32_t)(x >> 46) % 80000 : (uint32_t)x % 3;
+            idx[i] = at++;
+        }
+        assert_int_equal(sv_batch_append(&in, 1, (struct sv_vec){1, NULL, val},
+                                         (struct sv_vec){nnz, idx, val}, p, &e),
+                         0);
+    }
+    assert_int_equal(sv_codec_encode(&out, &r, &in, &scratch, &e), 0);
+    assert_true(8 * out.size < 6 * sv_vecs_entries(&in.v));
+    for (int i = 0; i < 2; i++) { /* At the end, and before more bytes. */
+        assert_int_equal(
+            sv_codec_decode(&back, &r, out.data, out.size, &scratch, &e), 0);
+        assert_batches_equal(&in, &back);
+        buf_put(&out, "0123456789", 10);
+    }
     sv_batch_fini(&in);
     sv_batch_fini(&back);
     sv_codec_scratch_fini(&scratch);
@@ -466,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_forms_come_back_bit_for_bit),
         cmocka_unit_test(test_a_batch_of_the_widest_indices_comes_back),
+        cmocka_unit_test(test_frequent_features_take_fewer_bits_than_rare_ones),
         cmocka_unit_test(test_few_values_take_few_bytes),
         cmocka_unit_test(test_snappy_is_used_where_it_gains),
         cmocka_unit_test(test_snappy_is_tried_ever_more_rarely),
