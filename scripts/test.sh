@@ -77,19 +77,17 @@ test_asan() {
         ctest --test-dir build/asan -j "$JOBS" -R '^(unit|sim|system)\.'
 }
 
-# Each fuzzer for a while, from the corpus of the tests, with one of its own
+# Each fuzzer for a while, from the inputs of the tests and a corpus of its own
 # that grows from run to run.
 fuzz() {
-    local name corpus seeds
+    local name corpus
     for name in $(names_of fuzz); do
         corpus=build/fuzz/corpus/$name
-        seeds=tests/data/fuzz/${name#fuzz_}
         mkdir -p "$corpus"
-        [ -d "$seeds" ] || seeds=""
-        # shellcheck disable=SC2086 # There may be none.
         "build/fuzz/$name" -max_total_time=$FUZZ_SECONDS -timeout=10 \
             -rss_limit_mb=2048 -print_final_stats=1 \
-            -artifact_prefix="build/fuzz/$name-" "$corpus" $seeds || return 1
+            -artifact_prefix="build/fuzz/$name-" \
+            "$corpus" tests/data/good tests/data/bad || return 1
     done
 }
 
