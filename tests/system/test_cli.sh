@@ -115,7 +115,12 @@ def documented(text):
                                               re.M))
 
 
-said, written = dict(leaves([])), dict(documented(open(page).read()))
+text = open(page).read()
+version = subprocess.run([lyre, "--version"], capture_output=True, text=True,
+                         check=True).stdout.strip()
+if f'"{version}"' not in text.splitlines()[0]:
+    errors.append(f"the man page is not of {version}")
+said, written = dict(leaves([])), dict(documented(text))
 if len(said) < 10:
     errors.append(f"only {len(said)} commands were found")
 for name in sorted(said.keys() | written.keys()):
