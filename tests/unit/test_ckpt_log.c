@@ -1,5 +1,5 @@
 /* Unit tests of ckpt/log.h and ckpt/reader.h: a log as it is written, cut,
- * damaged, gone on with. What fails while it is written: test_ckpt_fault.c. */
+ * damaged, gone on with. What fails while it is written: test_ckpt_log_fault.c. */
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -320,7 +320,6 @@ static void test_a_flipped_bit_is_found_without_an_index(void **state)
 {
     struct image x;
     uint8_t *data;
-    char place[64];
 
     (void)state;
     image_make(&x, 11);
@@ -340,9 +339,8 @@ static void test_a_flipped_bit_is_found_without_an_index(void **state)
         } else {
             assert_int_equal(rc, ERR_CORRUPT);
             assert_non_null(strstr(e.msg, "segments/00000000.seg: "));
-            snprintf(place, sizeof place, "offset ");
             assert_true(at < CKPT_SEGMENT_HEADER_SIZE ||
-                        strstr(e.msg, place) != NULL);
+                        strstr(e.msg, ": offset ") != NULL);
         }
         ckpt_reader_close(r);
         if (at < x.last) { /* Nothing is cut. */
@@ -526,25 +524,6 @@ static void test_reindex_makes_what_the_writer_made(void **state)
     image_free(&x);
 }
 
-static void test_verify_says_what_and_where(void **state)
-{
-    struct image x;
-    struct ckpt_verify_report report;
-    struct logs_sink sink;
-    struct err e = {""};
-
-    (void)state;
-    image_make(&x, 11);
-    x.data[x.last + 70] ^= 1; /* The index calls it durable. */
-    x.data[200] ^= 1;
-    image_put(&x, x.data, x.size);
-    logs_sink_init(&sink);
-    assert_int_equal(ckpt_verify(x.dir, &report, NULL, NULL, &e), 0);
-    assert_true(report.findings >= 2);
-    assert_true(report.clocks < 11);
-    image_free(&x);
-}
-
 static void test_every_durability_keeps_all(void **state)
 {
     static const enum ckpt_durability kinds[] = {
@@ -620,7 +599,6 @@ int main(void)
         cmocka_unit_test(test_a_segment_that_a_crash_left_empty_goes),
         cmocka_unit_test(test_holes_behind_what_is_durable_are_torn),
         cmocka_unit_test(test_reindex_makes_what_the_writer_made),
-        cmocka_unit_test(test_verify_says_what_and_where),
         cmocka_unit_test(test_every_durability_keeps_all),
         cmocka_unit_test(test_records_larger_than_a_segment_are_kept),
     };
