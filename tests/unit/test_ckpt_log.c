@@ -1,5 +1,6 @@
 /* Unit tests of ckpt/log.h and ckpt/reader.h: a log as it is written, cut,
- * damaged, gone on with. What fails while it is written: test_ckpt_log_fault.c. */
+ * damaged, gone on with. What fails while it is written: test_ckpt_log_fault.c.
+ */
 
 #include <fcntl.h>
 #include <stdio.h>
