@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ckpt/file.h"
@@ -147,13 +148,54 @@ static int set_up(struct ckpt_index *x, bool write, struct err *e)
     return prepare(x, e);
 }
 
+/* The URI of a database that nobody writes: SQLite then makes no files beside
+ * it, and needs no permission to. False: too long. */
+static bool immutable_uri(char uri[CKPT_PATH_SIZE], const char *path)
+{
+    size_t n = (size_t)snprintf(uri, CKPT_PATH_SIZE, "file:");
+
+    for (; *path != '\0'; path++) {
+        bool plain = strchr("?#%", *path) == NULL;
+        if (n + 4 > CKPT_PATH_SIZE) {
+            return false;
+        }
+        n += (size_t)snprintf(uri + n, CKPT_PATH_SIZE - n,
+                              plain ? "%c" : "%%%02x", (unsigned char)*path);
+    }
+    return n + (size_t)snprintf(uri + n, CKPT_PATH_SIZE - n, "?immutable=1") <
+           CKPT_PATH_SIZE;
+}
+
+/* Is there a write-ahead log: of a writer, or left by one that was killed? */
+static bool has_wal(const char *path)
+{
+    char wal[CKPT_PATH_SIZE + 8];
+    struct stat st;
+
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    return stat(wal, &st) == 0 && st.st_size > 0;
+}
+
+static int open_file(struct ckpt_index *x, const char *path, bool write)
+{
+    char uri[CKPT_PATH_SIZE];
+
+    if (write) {
+        return sqlite3_open_v2(
+            path, &x->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    }
+    if (!has_wal(path) && immutable_uri(uri, path)) {
+        return sqlite3_open_v2(uri, &x->db,
+                               SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    }
+    return sqlite3_open_v2(path, &x->db, SQLITE_OPEN_READONLY, NULL);
+}
+
 int ckpt_index_open(struct ckpt_index *x,
                     const char *dir,
                     bool write,
                     struct err *e)
 {
-    int flags = write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                      : SQLITE_OPEN_READONLY;
     char path[CKPT_PATH_SIZE];
     int rc;
 
@@ -166,7 +208,7 @@ int ckpt_index_open(struct ckpt_index *x,
     if (!write && access(path, F_OK) != 0) {
         return err_set(e, ERR_NOT_FOUND, "%s: no index", path);
     }
-    if (sqlite3_open_v2(path, &x->db, flags, NULL) != SQLITE_OK) {
+    if (open_file(x, path, write) != SQLITE_OK) {
         rc = sql_error(x, e);
     } else {
         sqlite3_busy_timeout(x->db, BUSY_TIMEOUT_MS);

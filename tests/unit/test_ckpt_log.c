@@ -111,6 +111,28 @@ static void test_a_log_is_not_written_over(void **state)
     logs_dir_remove(dir);
 }
 
+/* Names that mean something in a URI do not matter. */
+static void test_a_reader_leaves_nothing_behind(void **state)
+{
+    char top[LOGS_PATH_SIZE], dir[2 * LOGS_PATH_SIZE], path[1024];
+    struct ckpt_log_options o;
+
+    (void)state;
+    logs_dir_make(top);
+    snprintf(dir, sizeof dir, "%.200s/a?b#c%%41 d", top);
+    o = logs_options(dir);
+    logs_write(&STORY, &o, 5);
+    logs_check(&STORY, dir, 5);
+    expect_sound(dir, 5);
+    snprintf(path, sizeof path, "%s/index.db", dir);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/index.db-wal", dir);
+    assert_int_equal(access(path, F_OK), -1);
+    snprintf(path, sizeof path, "%s/index.db-shm", dir);
+    assert_int_equal(access(path, F_OK), -1);
+    logs_dir_remove(top);
+}
+
 static void test_no_log_is_no_log(void **state)
 {
     char dir[LOGS_PATH_SIZE];
@@ -586,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_a_log_reads_as_it_was_written),
         cmocka_unit_test(test_small_segments_make_one_log),
         cmocka_unit_test(test_a_log_is_not_written_over),
+        cmocka_unit_test(test_a_reader_leaves_nothing_behind),
         cmocka_unit_test(test_no_log_is_no_log),
         cmocka_unit_test(test_what_was_synced_is_durable),
         cmocka_unit_test(test_a_log_goes_on_from_any_clock),
