@@ -68,7 +68,7 @@ test_tsan() {
     fi
     TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
         $fixed ctest --test-dir build/tsan -j "$JOBS" \
-        -R "^(unit|sim)\.($THREADED)"
+        -R "^((unit|sim)\.($THREADED)|system\.threads)"
 }
 
 test_asan() {

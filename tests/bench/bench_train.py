@@ -49,7 +49,8 @@ class Bench:
         """langid as binary files, made once."""
         train, test = self.work / "langid.train.bin", self.work / "langid.test.bin"
         if not train.exists():
-            subprocess.run([ROOT / "scripts/langid.py", self.work], check=True)
+            subprocess.run([ROOT / "scripts/langid.py", "--out", self.work],
+                           check=True)
             for name in ("train", "test"):
                 for kind in ("svm", "bin"):
                     self.call("data", "featurize",
@@ -228,7 +229,7 @@ def main():
     p.add_argument("--work", default="build/bench")
     p.add_argument("--data", default=ROOT.parent / "shared" / "data")
     p.add_argument("sections", nargs="*", metavar="SECTION")
-    a = p.parse_args()
+    a = p.parse_intermixed_args()
     b = Bench(a)
     for name in a.sections or [s for s in SECTIONS if s != "tangsong"]:
         print(f"{name}:", flush=True)

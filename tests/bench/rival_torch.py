@@ -11,6 +11,7 @@ Debian packages python3-torch and python3-sklearn.
 """
 
 import argparse
+import io
 import json
 import time
 
@@ -19,8 +20,17 @@ import torch
 from sklearn.datasets import load_svmlight_file
 
 
-def read(path, features, log1p):
-    x, y = load_svmlight_file(path, n_features=features, dtype=np.float32,
+def read(path, features, log1p, ids):
+    """Rows and labels; names of labels become numbers, in the order met."""
+    text = io.BytesIO()
+    with open(path, "rb") as f:
+        for line in f:
+            if not line.startswith(b"#"):
+                label, _, rest = line.partition(b" ")
+                number = ids.setdefault(label, len(ids))
+                text.write(b"%d %s" % (number, rest))
+    text.seek(0)
+    x, y = load_svmlight_file(text, n_features=features, dtype=np.float32,
                               zero_based=False)
     if log1p:
         x.data = np.log1p(x.data)
@@ -77,12 +87,13 @@ def main():
     p.add_argument("--seconds", type=float, default=0)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
-    x, y = read(a.train, a.features, a.log1p)
+    ids = {}
+    x, y = read(a.train, a.features, a.log1p, ids)
     model = torch.nn.EmbeddingBag(a.features, a.classes, mode="sum",
                                   sparse=True)
     torch.nn.init.zeros_(model.weight)
     seconds, samples = train(model, x, y, a)
-    test = read(a.test, a.features, a.log1p)
+    test = read(a.test, a.features, a.log1p, ids)
     print(json.dumps({"seconds": seconds, "samples": samples,
                       "epoch": samples / x.shape[0],
                       "accuracy": accuracy(model, *test)}))
