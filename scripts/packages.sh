@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034 # The lists are for those who source it.
 
 PACKAGES_BUILD="cmake ninja-build pkg-config gcc libc6-dev python3 libfabric-dev
-libopenblas-dev libsnappy-dev libsqlite3-dev libxxhash-dev zlib1g-dev
+libopenblas-dev liblapacke-dev libsnappy-dev libsqlite3-dev libxxhash-dev zlib1g-dev
 libjansson-dev libcmocka-dev"
 PACKAGES_DATA="python3 iso-codes"
 PACKAGES_TEST="clang libclang-rt-dev llvm clang-format iproute2 mount
