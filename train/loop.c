@@ -3,14 +3,11 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "core/clock.h"
-#include "core/rng.h"
-#include "dataset/sampler.h"
-#include "sv/codec.h"
+#include "train/clock.h"
 
 #define PROGRESS_NS (100 * CLOCK_MS)
 
@@ -22,21 +19,11 @@ struct loop {
     struct train_summary *s;
     const struct train_run *run;
     struct train_replica *replica;
-    size_t n; /* Matrices. */
-    struct dataset_sampler sampler;
-    uint32_t *rows;                   /* (batch) rows of the minibatch. */
-    struct sv_batch *own;             /* (n) what this clock computed. */
-    struct sv_codec_scratch *scratch; /* (threads). */
-    struct buf bytes;                 /* Encoding. */
-    struct sv_batch *came;            /* (came_room, n) decoded batches. */
-    size_t came_room;                 /* Clocks' worth of batches. */
-    struct sv_op *ops;                /* (ops_room). */
-    size_t ops_room;
-    struct sv_apply *apply;
+    struct train_clock clock;
     struct ckpt_step step;
+    struct buf bytes;             /* Of step and digest records. */
     double loss_sum, loss_weight; /* Fading sums for the shown loss. */
     uint64_t begin_ns, begin_cpu_ns, progress_ns;
-    double test_loss, test_accuracy; /* Of this clock, or NaN. */
 };
 
 /* Add the seconds since *t to *sum, note them in @now, and start anew. */
@@ -52,294 +39,50 @@ static void lap(uint64_t *t, double *sum, double *now)
 
 static int loop_init(struct loop *l, struct err *e)
 {
-    size_t threads = pool_threads(l->replica->pool);
-    int rc = 0;
-
-    l->n = l->replica->n_states;
-    l->sampler = (struct dataset_sampler){.seed = l->run->seed,
-                                          .shard = l->o.self,
-                                          .n_rows = l->o.data->n_rows,
-                                          .batch = l->run->batch};
-    l->rows = calloc(l->run->batch, sizeof *l->rows);
-    l->own = calloc(l->n, sizeof *l->own);
-    l->scratch = calloc(threads, sizeof *l->scratch);
-    l->apply = sv_apply_create();
     buf_init(&l->bytes);
     ckpt_step_init(&l->step);
-    if (l->rows == NULL || l->own == NULL || l->scratch == NULL ||
-        l->apply == NULL) {
-        rc = err_set(e, ERR_NOMEM, "minibatches of %u samples", l->run->batch);
-    }
-    for (size_t t = 0; l->scratch != NULL && t < threads; t++) {
-        sv_codec_scratch_init(&l->scratch[t]);
-    }
-    for (size_t i = 0; l->own != NULL && i < l->n; i++) {
-        struct model_param p = l->replica->ops->param(l->replica->model, i);
-        sv_batch_init(&l->own[i], p.J, p.K);
-    }
-    return rc;
+    return train_clock_init(&l->clock, l->replica, l->o.data, l->o.self, e);
 }
 
 static void loop_fini(struct loop *l)
 {
-    for (size_t t = 0; l->scratch != NULL && t < pool_threads(l->replica->pool);
-         t++) {
-        sv_codec_scratch_fini(&l->scratch[t]);
-    }
-    for (size_t i = 0; l->own != NULL && i < l->n; i++) {
-        sv_batch_fini(&l->own[i]);
-    }
-    for (size_t i = 0; i < l->came_room * l->n; i++) {
-        sv_batch_fini(&l->came[i]);
-    }
-    free(l->rows);
-    free(l->own);
-    free(l->scratch);
-    free(l->came);
-    free(l->ops);
+    train_clock_fini(&l->clock);
     buf_fini(&l->bytes);
     ckpt_step_fini(&l->step);
-    sv_apply_destroy(l->apply);
-}
-
-/* The sum over the samples becomes the step: rules that divide by what they
- * have seen take the sum, the others the mean over the clock's samples. */
-static void scale(const struct train_run *run, struct sv_batch *b, uint32_t n)
-{
-    bool sum = run->rule == SV_ROWGRAD || run->rule == SV_ADAGRAD;
-    float c = sum ? -1.0f : -run->lr / (float)((uint64_t)n * run->n_peers);
-
-    for (uint32_t r = 0; r < b->n; r++) {
-        b->coef[r] *= c;
-    }
-    b->rate = sum ? run->lr : 1.0f;
-}
-
-static int
-check_finite(const struct loop *l, const struct sv_batch *b, struct err *e)
-{
-    uint32_t bad = sv_batch_find_not_finite(b);
-
-    if (bad == b->n) {
-        return 0;
-    }
-    return err_set(e, ERR_NOT_FINITE, "row %u of %s: its update is not finite",
-                   b->sample[bad] + 1, l->run->data);
 }
 
 static int compute(struct loop *l, uint64_t clock, struct err *e)
 {
-    const struct train_run *run = l->run;
     struct ckpt_metrics *m = &l->step.metrics;
-    struct sv_sparsify sparsify = {
-        .tau = run->tau,
-        .unbiased = run->unbiased,
-        .seed = run->seed,
-        .stream = rng_stream(RNG_SPARSIFY, l->o.self, clock)};
-    struct model_input in = {.data = l->o.data,
-                             .rows = l->rows,
-                             .n = run->batch,
-                             .w = l->replica->mats,
-                             .sparsify = &sparsify,
-                             .pool = l->replica->pool};
-    struct model_loss loss = {0};
-    uint64_t entries = 0, dense = 0;
-    int rc;
+    struct train_clock_work work;
+    int rc = train_clock_compute(&l->clock, clock, &work, e);
 
-    dataset_sampler_get(&l->sampler, clock, l->rows);
-    rc = l->replica->ops->gradient(l->replica->model, &in, l->own, &loss, e);
-    m->pairs = 0;
-    for (size_t i = 0; rc == 0 && i < l->n; i++) {
-        struct sv_batch *b = &l->own[i];
-        scale(run, b, loss.n);
-        rc = check_finite(l, b, e);
-        entries += sv_vecs_entries(&b->u);
-        dense += (uint64_t)b->n * b->u.len;
-        m->pairs += b->n;
-    }
     if (rc != 0) {
         return rc;
     }
-    l->s->samples += loss.n;
-    l->s->u_entries += entries;
-    l->s->u_entries_dense += dense;
-    l->loss_sum = l->loss_sum * (1 - 1.0 / LOSS_CLOCKS) + loss.sum;
-    l->loss_weight = l->loss_weight * (1 - 1.0 / LOSS_CLOCKS) + loss.n;
-    m->loss = loss.sum / loss.n;
-    m->accuracy = (double)loss.n_right / loss.n;
-    m->samples = loss.n;
-    m->u_share = dense == 0 ? 0 : (double)entries / (double)dense;
-    m->epoch = (double)(clock + 1) * run->batch / l->o.data->n_rows;
+    l->s->samples += work.loss.n;
+    l->s->u_entries += work.n_u;
+    l->s->u_entries_dense += work.n_u_dense;
+    l->loss_sum = l->loss_sum * (1 - 1.0 / LOSS_CLOCKS) + work.loss.sum;
+    l->loss_weight = l->loss_weight * (1 - 1.0 / LOSS_CLOCKS) + work.loss.n;
+    m->loss = work.loss.sum / work.loss.n;
+    m->accuracy = (double)work.loss.n_right / work.loss.n;
+    m->samples = work.loss.n;
+    m->pairs = (double)work.n_pairs;
+    m->u_share =
+        work.n_u_dense == 0 ? 0 : (double)work.n_u / (double)work.n_u_dense;
+    m->epoch = (double)(clock + 1) * l->run->batch / l->o.data->n_rows;
     return 0;
 }
 
-/* The records of this clock's own batches, as they are sent and logged. */
 static int
 encode(struct loop *l, uint64_t clock, struct blob **blob, struct err *e)
 {
-    buf_reset(&l->bytes);
-    for (size_t i = 0; i < l->n; i++) {
-        struct sv_record r = {.kind = SV_RECORD_BATCH,
-                              .origin = l->o.self,
-                              .clock = clock,
-                              .matrix = (uint16_t)i};
-        int rc = sv_codec_encode(&l->bytes, &r, &l->own[i], &l->scratch[0], e);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    *blob = blob_copy(l->bytes.data, l->bytes.size);
-    if (*blob == NULL) {
-        return err_set(e, ERR_NOMEM, "records of %zu bytes", l->bytes.size);
-    }
-    l->s->encoded_bytes += l->bytes.size;
-    l->step.metrics.bytes_encoded = (double)l->bytes.size;
-    return 0;
-}
+    int rc = train_clock_encode(&l->clock, clock, blob, e);
 
-struct decode_args {
-    struct loop *l;
-    const struct train_hub_item *items;
-    uint64_t clock;   /* Own batches of this clock need no decoding. */
-    int *rcs;         /* (n_items). */
-    struct err *errs; /* (n_items). */
-};
-
-static void decode_item(void *arg, size_t index, size_t thread)
-{
-    struct decode_args *a = arg;
-    struct loop *l = a->l;
-    const struct train_hub_item *item = &a->items[index];
-    size_t at = 0;
-    int rc = 0;
-
-    if (item->peer == l->o.self && item->clock == a->clock) {
-        a->rcs[index] = 0;
-        return;
-    }
-    for (size_t i = 0; rc == 0 && i < l->n; i++) {
-        struct sv_batch *b = &l->came[index * l->n + i];
-        struct sv_record r;
-        rc =
-            sv_codec_decode(b, &r, item->blob->data + at, item->blob->size - at,
-                            &l->scratch[thread], &a->errs[index]);
-        at += SV_RECORD_SIZE + (rc == 0 ? r.payload_size : 0);
-        if (rc == 0 && sv_batch_find_not_finite(b) != b->n) {
-            rc = err_set(&a->errs[index], ERR_NOT_FINITE,
-                         "it has an update that is not finite");
-        }
-    }
-    a->rcs[index] = rc;
-}
-
-static int make_room(struct loop *l, size_t n_items, struct err *e)
-{
-    size_t ops = n_items + 4;
-
-    if (n_items > l->came_room) {
-        void *p = realloc(l->came, n_items * l->n * sizeof *l->came);
-        if (p == NULL) {
-            return err_set(e, ERR_NOMEM, "%zu batches", n_items);
-        }
-        l->came = p;
-        for (size_t i = l->came_room * l->n; i < n_items * l->n; i++) {
-            const struct mat *w = l->replica->mats[i % l->n];
-            sv_batch_init(&l->came[i], (uint32_t)w->J, (uint32_t)w->K);
-        }
-        l->came_room = n_items;
-    }
-    if (ops > l->ops_room) {
-        void *p = realloc(l->ops, ops * sizeof *l->ops);
-        if (p == NULL) {
-            return err_set(e, ERR_NOMEM, "%zu ops", ops);
-        }
-        l->ops = p;
-        l->ops_room = ops;
-    }
-    return 0;
-}
-
-static int decode(struct loop *l,
-                  uint64_t clock,
-                  const struct train_hub_item *items,
-                  size_t n_items,
-                  struct err *e)
-{
-    struct decode_args a = {.l = l, .items = items, .clock = clock};
-    int rc = make_room(l, n_items, e);
-
-    a.rcs = calloc(n_items + 1, sizeof *a.rcs);
-    a.errs = calloc(n_items + 1, sizeof *a.errs);
-    if (rc == 0 && (a.rcs == NULL || a.errs == NULL)) {
-        rc = err_set(e, ERR_NOMEM, "%zu batches", n_items);
-    }
     if (rc == 0) {
-        pool_run(l->replica->pool, n_items, decode_item, &a);
-    }
-    for (size_t i = 0; rc == 0 && i < n_items; i++) {
-        if (a.rcs[i] != 0) {
-            rc = err_set(e, a.rcs[i] == ERR_AGAIN ? ERR_CORRUPT : a.rcs[i],
-                         "batch of peer %u, clock %" PRIu64 ": %s",
-                         items[i].peer, items[i].clock, a.errs[i].msg);
-        }
-    }
-    free(a.rcs);
-    free(a.errs);
-    return rc;
-}
-
-/* Add an op to the program of matrix @i, and to the step record. */
-static int add_op(struct loop *l,
-                  size_t i,
-                  size_t *n_ops,
-                  struct sv_op op,
-                  const struct train_hub_item *item,
-                  struct err *e)
-{
-    struct ckpt_op logged = {.kind = op.kind, .matrix = (uint16_t)i, .a = op.a};
-
-    if (item != NULL) {
-        logged.origin = item->peer;
-        logged.clock = item->clock;
-    }
-    l->ops[(*n_ops)++] = op;
-    return ckpt_step_add(&l->step, &logged, e);
-}
-
-/* The ops that lead matrix @i from W_clock to W_{clock+1}. */
-static int program(struct loop *l,
-                   size_t i,
-                   const struct train_hub_item *items,
-                   size_t n_items,
-                   size_t *n_ops,
-                   struct err *e)
-{
-    const struct train_run *run = l->run;
-    uint64_t clock = l->step.clock;
-    int rc = 0;
-
-    *n_ops = 0;
-    if (run->decay != 0) {
-        rc = add_op(l, i, n_ops,
-                    (struct sv_op){.kind = SV_OP_SCALE,
-                                   .a = 1.0f - run->lr * run->decay},
-                    NULL, e);
-    }
-    if (rc == 0 && run->rule == SV_MOMENTUM) {
-        rc = add_op(l, i, n_ops,
-                    (struct sv_op){.kind = SV_OP_SCALE_AUX, .a = run->momentum},
-                    NULL, e);
-    }
-    for (size_t k = 0; rc == 0 && k < n_items; k++) {
-        bool own = items[k].peer == l->o.self && items[k].clock == clock;
-        const struct sv_batch *b = own ? &l->own[i] : &l->came[k * l->n + i];
-        rc =
-            add_op(l, i, n_ops, (struct sv_op){.kind = SV_OP_APPLY, .batch = b},
-                   &items[k], e);
-    }
-    if (rc == 0 && run->rule == SV_MOMENTUM) {
-        rc =
-            add_op(l, i, n_ops, (struct sv_op){.kind = SV_OP_ADD_AUX}, NULL, e);
+        l->s->encoded_bytes += (*blob)->size;
+        l->step.metrics.bytes_encoded = (double)(*blob)->size;
     }
     return rc;
 }
@@ -350,20 +93,12 @@ static int apply(struct loop *l,
                  struct err *e)
 {
     uint64_t clock = l->step.clock, oldest = clock;
-    int rc = decode(l, clock, items, n_items, e);
 
-    for (size_t i = 0; rc == 0 && i < l->n; i++) {
-        size_t n_ops = 0;
-        rc = program(l, i, items, n_items, &n_ops, e);
-        rc = rc != 0 ? rc
-                     : sv_apply_ops(l->apply, &l->replica->states[i], l->ops,
-                                    n_ops, l->replica->pool, e);
-    }
     for (size_t k = 0; k < n_items; k++) {
         oldest = items[k].clock < oldest ? items[k].clock : oldest;
     }
     l->step.metrics.staleness = (double)(clock - oldest);
-    return rc;
+    return train_clock_apply(&l->clock, items, n_items, &l->step, e);
 }
 
 /* The batches of others, then the step that names them. */
@@ -400,7 +135,7 @@ static int take_digest(struct loop *l, uint64_t clock, struct err *e)
     int rc = 0;
 
     buf_reset(&l->bytes);
-    for (size_t i = 0; rc == 0 && i < l->n; i++) {
+    for (size_t i = 0; rc == 0 && i < l->replica->n_states; i++) {
         all[i] = hash_mat(l->replica->mats[i]);
         rc = ckpt_digest_write(&l->bytes, 0, l->o.self, clock, (uint16_t)i,
                                all[i]);
@@ -409,8 +144,8 @@ static int take_digest(struct loop *l, uint64_t clock, struct err *e)
         return err_set(e, rc, "digest record");
     }
     joint = all[0];
-    if (l->n > 1) {
-        joint.low = hash64(all, l->n * sizeof all[0]);
+    if (l->replica->n_states > 1) {
+        joint.low = hash64(all, l->replica->n_states * sizeof all[0]);
     }
     l->s->digest = all[0];
     l->s->has_digest = true;

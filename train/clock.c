@@ -1,0 +1,315 @@
+#include "train/clock.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+
+int train_clock_init(struct train_clock *c,
+                     struct train_replica *replica,
+                     const struct dataset *data,
+                     uint32_t self,
+                     struct err *e)
+{
+    const struct train_run *run = &replica->run;
+    size_t threads = pool_threads(replica->pool);
+
+    memset(c, 0, sizeof *c);
+    c->replica = replica;
+    c->data = data;
+    c->self = self;
+    c->n = replica->n_states;
+    c->sampler = (struct dataset_sampler){.seed = run->seed,
+                                          .shard = self,
+                                          .n_rows = data->n_rows,
+                                          .batch = run->batch};
+    c->rows = calloc(run->batch, sizeof *c->rows);
+    c->own = calloc(c->n, sizeof *c->own);
+    c->scratch = calloc(threads, sizeof *c->scratch);
+    c->apply = sv_apply_create();
+    buf_init(&c->bytes);
+    for (size_t t = 0; c->scratch != NULL && t < threads; t++) {
+        sv_codec_scratch_init(&c->scratch[t]);
+    }
+    for (size_t i = 0; c->own != NULL && i < c->n; i++) {
+        struct model_param p = replica->ops->param(replica->model, i);
+        sv_batch_init(&c->own[i], p.J, p.K);
+    }
+    if (c->rows == NULL || c->own == NULL || c->scratch == NULL ||
+        c->apply == NULL) {
+        return err_set(e, ERR_NOMEM, "minibatches of %u samples", run->batch);
+    }
+    return 0;
+}
+
+void train_clock_fini(struct train_clock *c)
+{
+    size_t threads = c->replica == NULL ? 0 : pool_threads(c->replica->pool);
+
+    for (size_t t = 0; c->scratch != NULL && t < threads; t++) {
+        sv_codec_scratch_fini(&c->scratch[t]);
+    }
+    for (size_t i = 0; c->own != NULL && i < c->n; i++) {
+        sv_batch_fini(&c->own[i]);
+    }
+    for (size_t i = 0; i < c->came_room * c->n; i++) {
+        sv_batch_fini(&c->came[i]);
+    }
+    free(c->rows);
+    free(c->own);
+    free(c->scratch);
+    free(c->came);
+    free(c->ops);
+    buf_fini(&c->bytes);
+    sv_apply_destroy(c->apply);
+    memset(c, 0, sizeof *c);
+}
+
+/* The sum over the samples becomes the step: rules that divide by what they
+ * have seen take the sum, the others the mean over the clock's samples. */
+static void scale(const struct train_run *run, struct sv_batch *b, uint32_t n)
+{
+    bool sum = run->rule == SV_ROWGRAD || run->rule == SV_ADAGRAD;
+    float c = sum ? -1.0f : -run->lr / (float)((uint64_t)n * run->n_peers);
+
+    for (uint32_t r = 0; r < b->n; r++) {
+        b->coef[r] *= c;
+    }
+    b->rate = sum ? run->lr : 1.0f;
+}
+
+static int check_finite(const struct train_clock *c,
+                        const struct sv_batch *b,
+                        struct err *e)
+{
+    uint32_t bad = sv_batch_find_not_finite(b);
+
+    if (bad == b->n) {
+        return 0;
+    }
+    return err_set(e, ERR_NOT_FINITE, "row %u of %s: its update is not finite",
+                   b->sample[bad] + 1, c->replica->run.data);
+}
+
+int train_clock_compute(struct train_clock *c,
+                        uint64_t clock,
+                        struct train_clock_work *work,
+                        struct err *e)
+{
+    const struct train_run *run = &c->replica->run;
+    struct sv_sparsify sparsify = {
+        .tau = run->tau,
+        .unbiased = run->unbiased,
+        .seed = run->seed,
+        .stream = rng_stream(RNG_SPARSIFY, c->self, clock)};
+    struct model_input in = {.data = c->data,
+                             .rows = c->rows,
+                             .n = run->batch,
+                             .w = c->replica->mats,
+                             .sparsify = &sparsify,
+                             .pool = c->replica->pool};
+    int rc;
+
+    memset(work, 0, sizeof *work);
+    dataset_sampler_get(&c->sampler, clock, c->rows);
+    rc = c->replica->ops->gradient(c->replica->model, &in, c->own, &work->loss,
+                                   e);
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        struct sv_batch *b = &c->own[i];
+        scale(run, b, work->loss.n);
+        rc = check_finite(c, b, e);
+        work->n_u += sv_vecs_entries(&b->u);
+        work->n_u_dense += (uint64_t)b->n * b->u.len;
+        work->n_pairs += b->n;
+    }
+    return rc;
+}
+
+/* The records of this clock's own batches, as they are sent and logged. */
+int train_clock_encode(struct train_clock *c,
+                       uint64_t clock,
+                       struct blob **blob,
+                       struct err *e)
+{
+    buf_reset(&c->bytes);
+    for (size_t i = 0; i < c->n; i++) {
+        struct sv_record r = {.kind = SV_RECORD_BATCH,
+                              .origin = c->self,
+                              .clock = clock,
+                              .matrix = (uint16_t)i};
+        int rc = sv_codec_encode(&c->bytes, &r, &c->own[i], &c->scratch[0], e);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *blob = blob_copy(c->bytes.data, c->bytes.size);
+    if (*blob == NULL) {
+        return err_set(e, ERR_NOMEM, "records of %zu bytes", c->bytes.size);
+    }
+    return 0;
+}
+
+struct decode_args {
+    struct train_clock *c;
+    const struct train_hub_item *items;
+    uint64_t clock;   /* Own batches of this clock need no decoding. */
+    int *rcs;         /* (n_items). */
+    struct err *errs; /* (n_items). */
+};
+
+static void decode_item(void *arg, size_t index, size_t thread)
+{
+    struct decode_args *a = arg;
+    struct train_clock *c = a->c;
+    const struct train_hub_item *item = &a->items[index];
+    size_t at = 0;
+    int rc = 0;
+
+    if (item->peer == c->self && item->clock == a->clock) {
+        a->rcs[index] = 0;
+        return;
+    }
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        struct sv_batch *b = &c->came[index * c->n + i];
+        struct sv_record r;
+        rc =
+            sv_codec_decode(b, &r, item->blob->data + at, item->blob->size - at,
+                            &c->scratch[thread], &a->errs[index]);
+        at += SV_RECORD_SIZE + (rc == 0 ? r.payload_size : 0);
+        if (rc == 0 && sv_batch_find_not_finite(b) != b->n) {
+            rc = err_set(&a->errs[index], ERR_NOT_FINITE,
+                         "it has an update that is not finite");
+        }
+    }
+    a->rcs[index] = rc;
+}
+
+static int make_room(struct train_clock *c, size_t n_items, struct err *e)
+{
+    size_t ops = n_items + 4;
+
+    if (n_items > c->came_room) {
+        void *p = realloc(c->came, n_items * c->n * sizeof *c->came);
+        if (p == NULL) {
+            return err_set(e, ERR_NOMEM, "%zu batches", n_items);
+        }
+        c->came = p;
+        for (size_t i = c->came_room * c->n; i < n_items * c->n; i++) {
+            const struct mat *w = c->replica->mats[i % c->n];
+            sv_batch_init(&c->came[i], (uint32_t)w->J, (uint32_t)w->K);
+        }
+        c->came_room = n_items;
+    }
+    if (ops > c->ops_room) {
+        void *p = realloc(c->ops, ops * sizeof *c->ops);
+        if (p == NULL) {
+            return err_set(e, ERR_NOMEM, "%zu ops", ops);
+        }
+        c->ops = p;
+        c->ops_room = ops;
+    }
+    return 0;
+}
+
+static int decode(struct train_clock *c,
+                  uint64_t clock,
+                  const struct train_hub_item *items,
+                  size_t n_items,
+                  struct err *e)
+{
+    struct decode_args a = {.c = c, .items = items, .clock = clock};
+    int rc = make_room(c, n_items, e);
+
+    a.rcs = calloc(n_items + 1, sizeof *a.rcs);
+    a.errs = calloc(n_items + 1, sizeof *a.errs);
+    if (rc == 0 && (a.rcs == NULL || a.errs == NULL)) {
+        rc = err_set(e, ERR_NOMEM, "%zu batches", n_items);
+    }
+    if (rc == 0) {
+        pool_run(c->replica->pool, n_items, decode_item, &a);
+    }
+    for (size_t i = 0; rc == 0 && i < n_items; i++) {
+        if (a.rcs[i] != 0) {
+            rc = err_set(e, a.rcs[i] == ERR_AGAIN ? ERR_CORRUPT : a.rcs[i],
+                         "batch of peer %u, clock %" PRIu64 ": %s",
+                         items[i].peer, items[i].clock, a.errs[i].msg);
+        }
+    }
+    free(a.rcs);
+    free(a.errs);
+    return rc;
+}
+
+/* The ops of one matrix, as they are collected. */
+struct program {
+    size_t matrix;
+    size_t n_ops; /* In c->ops. */
+    struct ckpt_step *step;
+};
+
+/* Add an op to the program, and to the step record. */
+static int add_op(struct train_clock *c,
+                  struct program *p,
+                  struct sv_op op,
+                  const struct train_hub_item *item,
+                  struct err *e)
+{
+    struct ckpt_op logged = {
+        .kind = op.kind, .matrix = (uint16_t)p->matrix, .a = op.a};
+
+    if (item != NULL) {
+        logged.origin = item->peer;
+        logged.clock = item->clock;
+    }
+    c->ops[p->n_ops++] = op;
+    return ckpt_step_add(p->step, &logged, e);
+}
+
+/* The ops that lead a matrix from W_clock to W_{clock+1}. */
+static int program(struct train_clock *c,
+                   struct program *p,
+                   const struct train_hub_item *items,
+                   size_t n_items,
+                   struct err *e)
+{
+    const struct train_run *run = &c->replica->run;
+    struct sv_op decay = {.kind = SV_OP_SCALE,
+                          .a = 1.0f - run->lr * run->decay};
+    struct sv_op fade = {.kind = SV_OP_SCALE_AUX, .a = run->momentum};
+    struct sv_op add = {.kind = SV_OP_ADD_AUX};
+    int rc = run->decay == 0 ? 0 : add_op(c, p, decay, NULL, e);
+
+    if (rc == 0 && run->rule == SV_MOMENTUM) {
+        rc = add_op(c, p, fade, NULL, e);
+    }
+    for (size_t k = 0; rc == 0 && k < n_items; k++) {
+        bool own = items[k].peer == c->self && items[k].clock == p->step->clock;
+        struct sv_op op = {.kind = SV_OP_APPLY,
+                           .batch = own ? &c->own[p->matrix]
+                                        : &c->came[k * c->n + p->matrix]};
+        rc = add_op(c, p, op, &items[k], e);
+    }
+    if (rc == 0 && run->rule == SV_MOMENTUM) {
+        rc = add_op(c, p, add, NULL, e);
+    }
+    return rc;
+}
+
+int train_clock_apply(struct train_clock *c,
+                      const struct train_hub_item *items,
+                      size_t n_items,
+                      struct ckpt_step *step,
+                      struct err *e)
+{
+    int rc = decode(c, step->clock, items, n_items, e);
+
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        struct program p = {.matrix = i, .step = step};
+        rc = program(c, &p, items, n_items, e);
+        rc = rc != 0 ? rc
+                     : sv_apply_ops(c->apply, &c->replica->states[i], c->ops,
+                                    p.n_ops, c->replica->pool, e);
+    }
+    return rc;
+}
