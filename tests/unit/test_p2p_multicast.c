@@ -359,6 +359,8 @@ static void check_all_matters(const struct p2p_multicast *m)
     assert_memory_not_equal(targets, other, size);
     p2p_multicast_targets(m, 1, 4, 7, other);
     assert_memory_not_equal(targets, other, size);
+    p2p_multicast_targets(m, 1, 4, 6 + ((uint64_t)1 << 32), other);
+    assert_memory_not_equal(targets, other, size);
     p2p_multicast_targets(&of_seed, 1, 4, 6, other);
     assert_memory_not_equal(targets, other, size);
 }
@@ -590,19 +592,27 @@ static const char *rhythm_fault(const struct rhythm *r)
     return NULL;
 }
 
+static void check_rhythm(uint32_t Q, uint32_t P, uint64_t clock)
+{
+    struct p2p_multicast m = counted(P2P_MULTICAST_HALTON, Q, P);
+    const char *fault;
+
+    rhythm_fill(&rhythm, &m, clock);
+    fault = rhythm_fault(&rhythm);
+    if (fault != NULL) {
+        fail_msg("P %u Q %u clock %llu: a target %s", P, Q,
+                 (unsigned long long)clock, fault);
+    }
+}
+
 static void test_halton_brings_every_pair_round_in_time(void **state)
 {
     (void)state;
     for (uint32_t P = 4; P <= RHYTHM_P_MAX; P++) {
         for (uint32_t Q = 2; Q <= P - 2 && Q <= 12; Q++) {
-            struct p2p_multicast m = counted(P2P_MULTICAST_HALTON, Q, P);
-            const char *fault;
-            rhythm_fill(&rhythm, &m, 1000 * P + Q);
-            fault = rhythm_fault(&rhythm);
-            if (fault != NULL) {
-                fail_msg("P %u Q %u: a target %s", P, Q, fault);
-            }
+            check_rhythm(Q, P, 1000 * P + Q);
         }
+        check_rhythm(2, P, ((uint64_t)1 << 32) - P); /* Across 32 bits. */
     }
 }
 
