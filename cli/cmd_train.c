@@ -1,65 +1,25 @@
 /* lyre train: train a model, here or with peers elsewhere. */
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/job.h"
-#include "cli/past.h"
+#include "cli/run_options.h"
 #include "cli/say.h"
 #include "core/clock.h"
-#include "dataset/featurize.h"
 
 static struct {
-    const char *data, *test, *labels, *run;
-    uint64_t peers, threads, batch, clocks, seed, features;
-    double epochs, lr, momentum, decay, eps;
-    const char *optimizer, *sparsify, *consistency, *durability;
-    const char *transform, *normalize, *ngrams;
-    uint64_t bits;
-    uint64_t eval_every, digest_every, peer_timeout;
-    bool bias, epochs_given, clocks_given, rank_given, json, quiet, verbose;
-    bool no_lowercase, ngrams_given, normalize_given;
-    uint64_t rank;
-    const char *rendezvous, *provider;
-} opts = {
-    .peers = 1,
-    .batch = 64,
-    .epochs = 1,
-    .seed = 1,
-    .momentum = 0.9,
-    .eps = 1e-8,
-    .optimizer = "auto",
-    .sparsify = "0.03:unbiased",
-    .consistency = "bsp",
-    .durability = "1s",
-    .transform = "none",
-    .normalize = "none",
-    .ngrams = "char:1-3",
-    .bits = 15,
-    .digest_every = 100,
-    .peer_timeout = 5 * CLOCK_S,
-};
+    const char *run;
+    uint64_t peers, threads, rank;
+    const char *durability, *rendezvous, *provider;
+    bool rank_given, json, quiet, verbose;
+} opts = {.peers = 1, .durability = "1s"};
+
+#define N_LEAD 3 /* The first of these options stand in front. */
 
 static const struct opt OPTS[] = {
-    {.name = "data",
-     .kind = OPT_STRING,
-     .value = &opts.data,
-     .arg = "FILE",
-     .help = "what to train on: LIBSVM, label<TAB>text, IDX, npy, or what\n"
-             "`lyre data convert` made; .gz too"},
-    {.name = "test",
-     .kind = OPT_STRING,
-     .value = &opts.test,
-     .arg = "FILE",
-     .help = "what to evaluate on, at the end and every --eval-every clocks"},
-    {.name = "labels",
-     .kind = OPT_STRING,
-     .value = &opts.labels,
-     .arg = "FILE",
-     .help = "labels, where they have a file of their own (IDX, npy)"},
     {.name = "run",
      .kind = OPT_STRING,
      .value = &opts.run,
@@ -79,125 +39,6 @@ static const struct opt OPTS[] = {
      .help = "threads of each peer (default: the CPUs, shared by local peers)",
      .min = 1,
      .max = POOL_THREADS_MAX},
-    {.name = "batch",
-     .kind = OPT_U64,
-     .value = &opts.batch,
-     .arg = "B",
-     .help = "samples of each peer in a clock",
-     .min = 1,
-     .max = 1 << 20},
-    {.name = "epochs",
-     .kind = OPT_F64,
-     .value = &opts.epochs,
-     .given = &opts.epochs_given,
-     .arg = "E",
-     .help = "passes of all peers together over the data",
-     .min = 1e-9,
-     .max = 1e9},
-    {.name = "clocks",
-     .kind = OPT_U64,
-     .value = &opts.clocks,
-     .given = &opts.clocks_given,
-     .arg = "N",
-     .help = "end after so many clocks, instead of --epochs",
-     .min = 1,
-     .max = 9e15},
-    {.name = "lr",
-     .kind = OPT_F64,
-     .value = &opts.lr,
-     .arg = "X",
-     .help = "learning rate (default: rowgrad sqrt(classes)/6, adagrad 0.3,\n"
-             "sgd 0.1, momentum 0.01; the last two want tuning)",
-     .min = 1e-30,
-     .max = 1e30},
-    {.name = "optimizer",
-     .kind = OPT_STRING,
-     .value = &opts.optimizer,
-     .arg = "O",
-     .help =
-         "sgd, momentum, rowgrad (AdaGrad with a number per row), adagrad,\n"
-         "or auto: rowgrad for sparse data, sgd for dense. sgd and momentum\n"
-         "take the mean over a clock's samples, the others the sum"},
-    {.name = "momentum",
-     .kind = OPT_F64,
-     .value = &opts.momentum,
-     .arg = "X",
-     .help = "share of the last step that goes into the next",
-     .min = 0,
-     .max = 1},
-    {.name = "decay",
-     .kind = OPT_F64,
-     .value = &opts.decay,
-     .arg = "X",
-     .help = "weight decay: W is multiplied by 1 - lr X in every clock, which\n"
-             "costs a pass over W",
-     .min = 0,
-     .max = 1e6},
-    {.name = "sparsify",
-     .kind = OPT_STRING,
-     .value = &opts.sparsify,
-     .arg = "TAU",
-     .help = "leave out entries of u below TAU; 0: keep all; TAU:unbiased:\n"
-             "keep them by chance, as TAU"},
-    {.name = "consistency",
-     .kind = OPT_STRING,
-     .value = &opts.consistency,
-     .arg = "M",
-     .help = "bsp, pipeline:S, ssp:S or asp"},
-    {.name = "seed",
-     .kind = OPT_U64,
-     .value = &opts.seed,
-     .arg = "S",
-     .help = "all that is random is a function of it"},
-    {.name = "bias",
-     .kind = OPT_FLAG,
-     .value = &opts.bias,
-     .help = "add a constant feature"},
-    {.name = "transform",
-     .kind = OPT_STRING,
-     .value = &opts.transform,
-     .arg = "T",
-     .help = "of the values read: none, binary or log1p"},
-    {.name = "normalize",
-     .kind = OPT_STRING,
-     .value = &opts.normalize,
-     .given = &opts.normalize_given,
-     .arg = "N",
-     .help = "of the rows read: none or l2 (default for text: l2)"},
-    {.name = "features",
-     .kind = OPT_U64,
-     .value = &opts.features,
-     .arg = "K",
-     .help = "at least so many features, where the data may not show all",
-     .min = 0,
-     .max = UINT32_MAX / 4},
-    {.name = "ngrams",
-     .kind = OPT_STRING,
-     .value = &opts.ngrams,
-     .given = &opts.ngrams_given,
-     .arg = "G",
-     .help = "features of text: char:1-3, word:1-2, ..."},
-    {.name = "bits",
-     .kind = OPT_U64,
-     .value = &opts.bits,
-     .arg = "N",
-     .help = "text is hashed to 2^N features",
-     .min = 1,
-     .max = FEATURIZE_BITS_MAX},
-    {.name = "no-lowercase",
-     .kind = OPT_FLAG,
-     .value = &opts.no_lowercase,
-     .help = "upper case letters of text are others"},
-    {.name = "eval-every",
-     .kind = OPT_U64,
-     .value = &opts.eval_every,
-     .arg = "N",
-     .help = "evaluate on --test every N clocks; 0: at the end"},
-    {.name = "digest-every",
-     .kind = OPT_U64,
-     .value = &opts.digest_every,
-     .arg = "N",
-     .help = "compare the replicas every N clocks; 0: at the end"},
     {.name = "durability",
      .kind = OPT_STRING,
      .value = &opts.durability,
@@ -205,13 +46,6 @@ static const struct opt OPTS[] = {
      .help =
          "when the log is synced to disk: every 1s (or another time), after\n"
          "every clock, or none: at the end"},
-    {.name = "peer-timeout",
-     .kind = OPT_SECONDS,
-     .value = &opts.peer_timeout,
-     .arg = "T",
-     .help = "a peer that gives no sign for so long is lost",
-     .min = 0.2,
-     .max = 86400},
     {.name = "rank",
      .kind = OPT_U64,
      .value = &opts.rank,
@@ -245,6 +79,10 @@ static const struct opt OPTS[] = {
      .help = "say more"},
 };
 
+#define N_OPTS (sizeof OPTS / sizeof OPTS[0])
+
+static struct opt table[RUN_OPTIONS_N + N_OPTS];
+
 static const struct opt_command COMMAND = {
     .name = "train",
     .summary = "Train a model, here or with peers elsewhere.",
@@ -268,43 +106,9 @@ static const struct opt_command COMMAND = {
         " --run run --epochs 3\n"
         "lyre train mlr --data train.bin --run run --peers 2 --rank 0"
         " --rendezvous tcp://node0:7070",
-    .opts = OPTS,
-    .n_opts = sizeof OPTS / sizeof OPTS[0],
+    .opts = table,
+    .n_opts = sizeof table / sizeof table[0],
 };
-
-/* The index of @word in @words (NULL-terminated), or a message with all of
- * them. */
-static int
-choice(const char *option, const char *word, const char *const *words, int *i)
-{
-    for (*i = 0; words[*i] != NULL; (*i)++) {
-        if (strcmp(word, words[*i]) == 0) {
-            return -1;
-        }
-    }
-    {
-        const char *near = opt_nearest(word, words);
-        return say_usage(&COMMAND, "--%s %s: no such choice%s%s%s", option,
-                         word, near ? "; did you mean " : "", near ? near : "",
-                         near ? "?" : "");
-    }
-}
-
-static int read_sparsify(struct train_run *r)
-{
-    char *end;
-
-    r->tau = strtof(opts.sparsify, &end);
-    r->unbiased = strcmp(end, ":unbiased") == 0;
-    if (end == opts.sparsify || !(r->tau >= 0 && r->tau <= 1) ||
-        (*end != '\0' && !r->unbiased)) {
-        return say_usage(&COMMAND,
-                         "--sparsify %s: a number from 0 to 1 is wanted, or"
-                         " one with :unbiased",
-                         opts.sparsify);
-    }
-    return -1;
-}
 
 static int read_durability(struct train_run *r)
 {
@@ -332,91 +136,16 @@ static int read_durability(struct train_run *r)
     return -1;
 }
 
-static int read_schema(struct train_run *r)
-{
-    static const char *const TRANSFORMS[] = {"none", "binary", "log1p", NULL};
-    static const char *const NORMALIZES[] = {"none", "l2", NULL};
-    struct err e;
-    int i, status = choice("transform", opts.transform, TRANSFORMS, &i);
-
-    r->schema.transform = (enum dataset_transform)i;
-    if (status < 0) {
-        status = choice("normalize", opts.normalize, NORMALIZES, &i);
-        r->schema.normalize = (enum dataset_normalize)i;
-    }
-    r->schema.n_features = (uint32_t)opts.features;
-    if (status < 0 && opts.ngrams_given) {
-        r->schema.featurizer.bits = (unsigned)opts.bits;
-        r->schema.featurizer.lowercase = !opts.no_lowercase;
-        if (dataset_featurizer_parse(&r->schema.featurizer, opts.ngrams, &e) !=
-            0) {
-            status = say_usage(&COMMAND, "--ngrams %s", e.msg);
-        } else if (!opts.normalize_given) {
-            r->schema.normalize = DATASET_NORMALIZE_L2;
-        }
-    }
-    return status;
-}
-
-static int read_rule(struct train_run *r)
-{
-    static const char *const NAMES[] = {
-        [SV_PLAIN] = "sgd",       [SV_MOMENTUM] = "momentum",
-        [SV_ROWGRAD] = "rowgrad", [SV_ADAGRAD] = "adagrad",
-        [SV_RULE_COUNT] = "auto", NULL};
-    int i, status = choice("optimizer", opts.optimizer, NAMES, &i);
-
-    r->rule = (enum sv_rule)i;
-    return status;
-}
-
-static char *copy(const char *s)
-{
-    return s == NULL ? NULL : strdup(s);
-}
-
-static int read_run(struct train_run *r, const char *model)
-{
-    struct err e;
-    int status = read_rule(r);
-
-    snprintf(r->model, sizeof r->model, "%s", model);
-    r->bias = opts.bias;
-    r->n_peers = (uint32_t)opts.peers;
-    r->seed = opts.seed;
-    r->batch = (uint32_t)opts.batch;
-    r->clocks = opts.clocks;
-    r->lr = (float)opts.lr;
-    r->eps = (float)opts.eps;
-    r->momentum = (float)opts.momentum;
-    r->decay = (float)opts.decay;
-    r->digest_every = opts.digest_every;
-    r->eval_every = opts.eval_every;
-    r->peer_timeout_ns = opts.peer_timeout;
-    r->data = copy(opts.data);
-    r->test = copy(opts.test);
-    r->labels = copy(opts.labels);
-    status = status >= 0 ? status : read_sparsify(r);
-    status = status >= 0 ? status : read_durability(r);
-    status = status >= 0 ? status : read_schema(r);
-    if (status < 0 && train_mode_parse(r, opts.consistency, &e) != 0) {
-        status = say_usage(&COMMAND, "--consistency %s", e.msg);
-    }
-    return status;
-}
-
 /* What no single option is to blame for. */
 static int check(int n_words, char **words)
 {
-    if (n_words != 1 || model_find(words[0]) == NULL) {
-        return say_usage(&COMMAND, "which model? `lyre train mlr ...`");
+    int status = run_options_check(&COMMAND, n_words, words);
+
+    if (status >= 0) {
+        return status;
     }
-    if (opts.data == NULL || opts.run == NULL) {
-        return say_usage(&COMMAND, "--%s is missing",
-                         opts.data == NULL ? "data" : "run");
-    }
-    if (opts.epochs_given && opts.clocks_given) {
-        return say_usage(&COMMAND, "--epochs and --clocks exclude each other");
+    if (opts.run == NULL) {
+        return say_usage(&COMMAND, "--run is missing");
     }
     if (opts.rank_given && opts.rank >= opts.peers) {
         return say_usage(&COMMAND, "--rank %llu: ranks go from 0 to %llu",
@@ -458,14 +187,16 @@ int cmd_train(int argc, char **argv)
 {
     static struct job job;
     struct err e;
-    int n_words, status = say_parse(&COMMAND, argc, argv, &n_words);
+    int n_words, status;
 
+    run_options_join(table, OPTS, N_OPTS, N_LEAD);
+    status = say_parse(&COMMAND, argc, argv, &n_words);
     status = status >= 0 ? status : check(n_words, argv + 1);
     if (status >= 0) {
         return status;
     }
     job = (struct job){.dir = opts.run,
-                       .epochs = opts.epochs,
+                       .epochs = run_options_epochs(),
                        .n_peers = (uint32_t)opts.peers,
                        .rank = opts.rank_given ? (int64_t)opts.rank : -1,
                        .n_threads = opts.threads,
@@ -475,7 +206,8 @@ int cmd_train(int argc, char **argv)
                        .quiet = opts.quiet,
                        .verbose = opts.verbose};
     train_run_init(&job.run);
-    status = read_run(&job.run, argv[1]);
+    status = run_options_read(&COMMAND, argv[1], job.n_peers, &job.run);
+    status = status >= 0 ? status : read_durability(&job.run);
     if (status < 0) {
         status =
             check_new(&job, &e) != 0 ? say_error(ERR_BUSY, &e) : job_run(&job);

@@ -1,0 +1,329 @@
+#include "cli/run_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/say.h"
+#include "core/clock.h"
+#include "dataset/featurize.h"
+
+#define N_FILES 3 /* The first options stand in front of all others. */
+
+static struct {
+    const char *data, *test, *labels;
+    uint64_t batch, clocks, seed, features, bits;
+    double epochs, lr, momentum, decay, eps;
+    const char *optimizer, *sparsify, *consistency;
+    const char *transform, *normalize, *ngrams;
+    uint64_t eval_every, digest_every, peer_timeout;
+    bool bias, epochs_given, clocks_given;
+    bool no_lowercase, ngrams_given, normalize_given;
+} opts = {
+    .batch = 64,
+    .epochs = 1,
+    .seed = 1,
+    .momentum = 0.9,
+    .eps = 1e-8,
+    .optimizer = "auto",
+    .sparsify = "0.03:unbiased",
+    .consistency = "bsp",
+    .transform = "none",
+    .normalize = "none",
+    .ngrams = "char:1-3",
+    .bits = 15,
+    .digest_every = 100,
+    .peer_timeout = 5 * CLOCK_S,
+};
+
+static const struct opt OPTS[] = {
+    {.name = "data",
+     .kind = OPT_STRING,
+     .value = &opts.data,
+     .arg = "FILE",
+     .help = "what to train on: LIBSVM, label<TAB>text, IDX, npy, or what\n"
+             "`lyre data convert` made; .gz too"},
+    {.name = "test",
+     .kind = OPT_STRING,
+     .value = &opts.test,
+     .arg = "FILE",
+     .help = "what to evaluate on, at the end and every --eval-every clocks"},
+    {.name = "labels",
+     .kind = OPT_STRING,
+     .value = &opts.labels,
+     .arg = "FILE",
+     .help = "labels, where they have a file of their own (IDX, npy)"},
+    {.name = "batch",
+     .kind = OPT_U64,
+     .value = &opts.batch,
+     .arg = "B",
+     .help = "samples of each peer in a clock",
+     .min = 1,
+     .max = 1 << 20},
+    {.name = "epochs",
+     .kind = OPT_F64,
+     .value = &opts.epochs,
+     .given = &opts.epochs_given,
+     .arg = "E",
+     .help = "passes of all peers together over the data",
+     .min = 1e-9,
+     .max = 1e9},
+    {.name = "clocks",
+     .kind = OPT_U64,
+     .value = &opts.clocks,
+     .given = &opts.clocks_given,
+     .arg = "N",
+     .help = "end after so many clocks, instead of --epochs",
+     .min = 1,
+     .max = 9e15},
+    {.name = "lr",
+     .kind = OPT_F64,
+     .value = &opts.lr,
+     .arg = "X",
+     .help = "learning rate (default: rowgrad sqrt(classes)/6, adagrad 0.3,\n"
+             "sgd 0.1, momentum 0.01; the last two want tuning)",
+     .min = 1e-30,
+     .max = 1e30},
+    {.name = "optimizer",
+     .kind = OPT_STRING,
+     .value = &opts.optimizer,
+     .arg = "O",
+     .help =
+         "sgd, momentum, rowgrad (AdaGrad with a number per row), adagrad,\n"
+         "or auto: rowgrad for sparse data, sgd for dense. sgd and momentum\n"
+         "take the mean over a clock's samples, the others the sum"},
+    {.name = "momentum",
+     .kind = OPT_F64,
+     .value = &opts.momentum,
+     .arg = "X",
+     .help = "share of the last step that goes into the next",
+     .min = 0,
+     .max = 1},
+    {.name = "decay",
+     .kind = OPT_F64,
+     .value = &opts.decay,
+     .arg = "X",
+     .help = "weight decay: W is multiplied by 1 - lr X in every clock, which\n"
+             "costs a pass over W",
+     .min = 0,
+     .max = 1e6},
+    {.name = "sparsify",
+     .kind = OPT_STRING,
+     .value = &opts.sparsify,
+     .arg = "TAU",
+     .help = "leave out entries of u below TAU; 0: keep all; TAU:unbiased:\n"
+             "keep them by chance, as TAU"},
+    {.name = "consistency",
+     .kind = OPT_STRING,
+     .value = &opts.consistency,
+     .arg = "M",
+     .help = "bsp, pipeline:S, ssp:S or asp"},
+    {.name = "seed",
+     .kind = OPT_U64,
+     .value = &opts.seed,
+     .arg = "S",
+     .help = "all that is random is a function of it"},
+    {.name = "bias",
+     .kind = OPT_FLAG,
+     .value = &opts.bias,
+     .help = "add a constant feature"},
+    {.name = "transform",
+     .kind = OPT_STRING,
+     .value = &opts.transform,
+     .arg = "T",
+     .help = "of the values read: none, binary or log1p"},
+    {.name = "normalize",
+     .kind = OPT_STRING,
+     .value = &opts.normalize,
+     .given = &opts.normalize_given,
+     .arg = "N",
+     .help = "of the rows read: none or l2 (default for text: l2)"},
+    {.name = "features",
+     .kind = OPT_U64,
+     .value = &opts.features,
+     .arg = "K",
+     .help = "at least so many features, where the data may not show all",
+     .min = 0,
+     .max = UINT32_MAX / 4},
+    {.name = "ngrams",
+     .kind = OPT_STRING,
+     .value = &opts.ngrams,
+     .given = &opts.ngrams_given,
+     .arg = "G",
+     .help = "features of text: char:1-3, word:1-2, ..."},
+    {.name = "bits",
+     .kind = OPT_U64,
+     .value = &opts.bits,
+     .arg = "N",
+     .help = "text is hashed to 2^N features",
+     .min = 1,
+     .max = FEATURIZE_BITS_MAX},
+    {.name = "no-lowercase",
+     .kind = OPT_FLAG,
+     .value = &opts.no_lowercase,
+     .help = "upper case letters of text are others"},
+    {.name = "eval-every",
+     .kind = OPT_U64,
+     .value = &opts.eval_every,
+     .arg = "N",
+     .help = "evaluate on --test every N clocks; 0: at the end"},
+    {.name = "digest-every",
+     .kind = OPT_U64,
+     .value = &opts.digest_every,
+     .arg = "N",
+     .help = "compare the replicas every N clocks; 0: at the end"},
+    {.name = "peer-timeout",
+     .kind = OPT_SECONDS,
+     .value = &opts.peer_timeout,
+     .arg = "T",
+     .help = "a peer that gives no sign for so long is lost",
+     .min = 0.2,
+     .max = 86400},
+};
+_Static_assert(sizeof OPTS / sizeof OPTS[0] == RUN_OPTIONS_N, "count them");
+
+void run_options_join(struct opt *table,
+                      const struct opt *own,
+                      size_t n_own,
+                      size_t n_lead)
+{
+    const size_t rest = RUN_OPTIONS_N - N_FILES;
+
+    memcpy(table, OPTS, N_FILES * sizeof *table);
+    table += N_FILES;
+    memcpy(table, own, n_lead * sizeof *table);
+    table += n_lead;
+    memcpy(table, OPTS + N_FILES, rest * sizeof *table);
+    memcpy(table + rest, own + n_lead, (n_own - n_lead) * sizeof *table);
+}
+
+int run_options_check(const struct opt_command *c, int n_words, char **words)
+{
+    if (n_words != 1 || model_find(words[0]) == NULL) {
+        return say_usage(c, "which model? `lyre %s mlr ...`", c->name);
+    }
+    if (opts.data == NULL) {
+        return say_usage(c, "--data is missing");
+    }
+    if (opts.epochs_given && opts.clocks_given) {
+        return say_usage(c, "--epochs and --clocks exclude each other");
+    }
+    return -1;
+}
+
+double run_options_epochs(void)
+{
+    return opts.epochs;
+}
+
+/* The index of @word in @words (NULL-terminated), or a message with all of
+ * them. */
+static int choice(const struct opt_command *c,
+                  const char *option,
+                  const char *word,
+                  const char *const *words,
+                  int *i)
+{
+    for (*i = 0; words[*i] != NULL; (*i)++) {
+        if (strcmp(word, words[*i]) == 0) {
+            return -1;
+        }
+    }
+    {
+        const char *near = opt_nearest(word, words);
+        return say_usage(c, "--%s %s: no such choice%s%s%s", option, word,
+                         near ? "; did you mean " : "", near ? near : "",
+                         near ? "?" : "");
+    }
+}
+
+static int read_sparsify(const struct opt_command *c, struct train_run *r)
+{
+    char *end;
+
+    r->tau = strtof(opts.sparsify, &end);
+    r->unbiased = strcmp(end, ":unbiased") == 0;
+    if (end == opts.sparsify || !(r->tau >= 0 && r->tau <= 1) ||
+        (*end != '\0' && !r->unbiased)) {
+        return say_usage(c,
+                         "--sparsify %s: a number from 0 to 1 is wanted, or"
+                         " one with :unbiased",
+                         opts.sparsify);
+    }
+    return -1;
+}
+
+static int read_schema(const struct opt_command *c, struct train_run *r)
+{
+    static const char *const TRANSFORMS[] = {"none", "binary", "log1p", NULL};
+    static const char *const NORMALIZES[] = {"none", "l2", NULL};
+    struct err e;
+    int i, status = choice(c, "transform", opts.transform, TRANSFORMS, &i);
+
+    r->schema.transform = (enum dataset_transform)i;
+    if (status < 0) {
+        status = choice(c, "normalize", opts.normalize, NORMALIZES, &i);
+        r->schema.normalize = (enum dataset_normalize)i;
+    }
+    r->schema.n_features = (uint32_t)opts.features;
+    if (status < 0 && opts.ngrams_given) {
+        r->schema.featurizer.bits = (unsigned)opts.bits;
+        r->schema.featurizer.lowercase = !opts.no_lowercase;
+        if (dataset_featurizer_parse(&r->schema.featurizer, opts.ngrams, &e) !=
+            0) {
+            status = say_usage(c, "--ngrams %s", e.msg);
+        } else if (!opts.normalize_given) {
+            r->schema.normalize = DATASET_NORMALIZE_L2;
+        }
+    }
+    return status;
+}
+
+static int read_rule(const struct opt_command *c, struct train_run *r)
+{
+    static const char *const NAMES[] = {
+        [SV_PLAIN] = "sgd",       [SV_MOMENTUM] = "momentum",
+        [SV_ROWGRAD] = "rowgrad", [SV_ADAGRAD] = "adagrad",
+        [SV_RULE_COUNT] = "auto", NULL};
+    int i, status = choice(c, "optimizer", opts.optimizer, NAMES, &i);
+
+    r->rule = (enum sv_rule)i;
+    return status;
+}
+
+static char *copy(const char *s)
+{
+    return s == NULL ? NULL : strdup(s);
+}
+
+int run_options_read(const struct opt_command *c,
+                     const char *model,
+                     uint32_t n_peers,
+                     struct train_run *r)
+{
+    struct err e;
+    int status = read_rule(c, r);
+
+    snprintf(r->model, sizeof r->model, "%s", model);
+    r->bias = opts.bias;
+    r->n_peers = n_peers;
+    r->seed = opts.seed;
+    r->batch = (uint32_t)opts.batch;
+    r->clocks = opts.clocks;
+    r->lr = (float)opts.lr;
+    r->eps = (float)opts.eps;
+    r->momentum = (float)opts.momentum;
+    r->decay = (float)opts.decay;
+    r->digest_every = opts.digest_every;
+    r->eval_every = opts.eval_every;
+    r->peer_timeout_ns = opts.peer_timeout;
+    r->data = copy(opts.data);
+    r->test = copy(opts.test);
+    r->labels = copy(opts.labels);
+    status = status >= 0 ? status : read_sparsify(c, r);
+    status = status >= 0 ? status : read_schema(c, r);
+    if (status < 0 && train_mode_parse(r, opts.consistency, &e) != 0) {
+        status = say_usage(c, "--consistency %s", e.msg);
+    }
+    return status;
+}
