@@ -229,3 +229,14 @@ uint32_t p2p_multicast_sources(const struct p2p_multicast *m,
     }
     return n;
 }
+
+float p2p_multicast_scale(const struct p2p_multicast *m, uint32_t p, uint32_t q)
+{
+    uint32_t P = m->n_peers, Q = p2p_multicast_fan_out(m);
+
+    assert(p < P && q < P && p != q);
+    if (q == (p + 1) % P || Q == 1) {
+        return 1;
+    }
+    return (float)(P - 2) / (float)(Q - 1);
+}

@@ -96,4 +96,14 @@ uint32_t p2p_multicast_sources(const struct p2p_multicast *m,
                                uint64_t clock,
                                uint32_t *sources);
 
+/* By what @q multiplies the batches that come from @p (not @q) where nothing
+ * else brings those of other clocks (no repair), so that the expected sum of
+ * what it applies is that of all batches: 1 over how often the pair meets. 1
+ * for q = p+1, (P-2)/(Q-1) rounded once to f32 for the others. The same factor
+ * (P-1)/Q for all would count the neighbour (P-1)/Q times, which is worse than
+ * no factor. With Q = 1 it is 1: nothing makes up for who is never heard. */
+float p2p_multicast_scale(const struct p2p_multicast *m,
+                          uint32_t p,
+                          uint32_t q);
+
 #endif /* P2P_MULTICAST_H_ */

@@ -155,6 +155,10 @@ static void test_every_pair_of_peers_meets_equally_often(void **state)
         for (uint32_t q = 0; q < P; q++) {
             double x = q == p ? 0 : q == (p + 1) % P ? 1 : 3.0 / 9.0;
             assert_true(sigmas(met[p][q], x) < SIGMAS);
+            if (q != p) { /* So what arrives adds up to what was sent. */
+                x = 1 / (double)p2p_multicast_scale(&m, p, q);
+                assert_true(sigmas(met[p][q], x) < SIGMAS);
+            }
         }
     }
 }
@@ -238,6 +242,26 @@ static void test_halton_brings_every_pair_round_in_time(void **state)
     }
 }
 
+static void test_a_rare_sender_counts_for_the_clocks_it_was_silent(void **state)
+{
+    struct p2p_multicast h = counted(P2P_MULTICAST_HALTON, 4, 12);
+    struct p2p_multicast all = counted(P2P_MULTICAST_ALL, 0, 12);
+    struct p2p_multicast ring = counted(P2P_MULTICAST_RING, 0, 12);
+    struct p2p_multicast one = counted(P2P_MULTICAST_RANDOM, 1, 12);
+    struct p2p_multicast many = counted(P2P_MULTICAST_RANDOM, 40, 12);
+    struct p2p_multicast two = counted(P2P_MULTICAST_RANDOM, 1, 2);
+
+    (void)state;
+    assert_true(p2p_multicast_scale(&h, 11, 0) == 1);
+    assert_true(p2p_multicast_scale(&h, 11, 1) == 10.0f / 3.0f);
+    assert_true(p2p_multicast_scale(&h, 0, 11) == 10.0f / 3.0f);
+    assert_true(p2p_multicast_scale(&all, 3, 7) == 1);
+    assert_true(p2p_multicast_scale(&ring, 3, 4) == 1);
+    assert_true(p2p_multicast_scale(&one, 3, 7) == 1);
+    assert_true(p2p_multicast_scale(&many, 3, 7) == 1);
+    assert_true(p2p_multicast_scale(&two, 1, 0) == 1);
+}
+
 /* The widest hole between two shifts of a clock (2 and P-1 being neighbours),
  * over many clocks. */
 static uint32_t widest_hole(const struct p2p_multicast *m)
@@ -316,6 +340,8 @@ int main(void)
         cmocka_unit_test(test_random_shifts_are_fair_and_clocks_independent),
         cmocka_unit_test(test_every_check_of_fairness_can_fail),
         cmocka_unit_test(test_every_pair_of_peers_meets_equally_often),
+        cmocka_unit_test(
+            test_a_rare_sender_counts_for_the_clocks_it_was_silent),
         cmocka_unit_test(test_halton_brings_every_pair_round_in_time),
         cmocka_unit_test(test_halton_spreads_the_targets_of_a_clock),
         cmocka_unit_test(test_every_check_of_rhythm_can_fail),
