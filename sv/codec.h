@@ -10,7 +10,9 @@
  * A batch without pairs has no payload. Vectors are
  *
  *     indices  sparse only: as in sv/gaps.h
- *     values   as in sv/values.h
+ *     values   as in sv/values.h: f32, or with the codec's bits of the side
+ *              bf16 or f16; if SV_CODEC_SHUFFLE, those without a dictionary
+ *              stand as the planes of sv/shuffle.h
  *
  * Runs and bit streams are those of sv/bits.h. Nothing is left over. With
  * SV_CODEC_SNAPPY all of it is one Snappy block.
@@ -18,9 +20,13 @@
  * Every pair and every entry takes a bit at least, so what a payload claims to
  * hold is bounded by its size before anything is allocated.
  *
- * Decoding gives back exactly the floats that were encoded. Further codecs take
- * further bits: of narrower floats or of other orders of bytes for the values
- * of a side, say.
+ * With f32 on both sides decoding gives back exactly the floats that were
+ * encoded. With 16 bits it gives back what sv_codec_round() makes of them,
+ * which is what the sender must apply to stay equal to those who receive it.
+ * Coefs and rates are always f32.
+ *
+ * A side with a finite value that is too large for f16 is bf16 in that record,
+ * one that is too large for bf16 is f32: nothing becomes infinite on its way.
  */
 
 #ifndef SV_CODEC_H_
@@ -28,14 +34,17 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "sv/codec_options.h"
 #include "sv/record.h"
 #include "sv/values.h"
 
-/* Memory that encoding and decoding reuse. */
+/* Options of encoding, and memory that encoding and decoding reuse. */
 struct sv_codec_scratch {
-    struct buf raw;         /* Payload before compression. */
-    struct buf packed;      /* Payload after it. */
-    struct buf numbers;     /* Widths of gaps. */
+    struct sv_codec_options options; /* For encoding: f32, unless set. */
+    struct buf raw;                  /* Payload before compression. */
+    struct buf shuffled;             /* Payload with shuffled values. */
+    struct buf packed;               /* Payload after compression. */
+    struct buf numbers;              /* Widths of gaps. */
     unsigned snappy_misses; /* Samples in a row that did not compress. */
     unsigned snappy_skip;   /* Records to go without trying again. */
     struct sv_values_scratch values;
@@ -45,7 +54,9 @@ void sv_codec_scratch_fini(struct sv_codec_scratch *s);
 
 /* Append the record of @b to @out. @r gives view, origin, clock, matrix and
  * sequence. The payload is compressed with Snappy where a sample of it shows a
- * gain of at least 5%; after misses in a row it is tried ever more rarely.
+ * gain of at least 5%; after misses in a row it is tried ever more rarely. With
+ * options.shuffle the same is asked of shuffled values, and the better is
+ * taken.
  *
  * Errors: ERR_NOMEM; ERR_INVALID: the payload is over SV_RECORD_PAYLOAD_MAX. */
 int sv_codec_encode(struct buf *out,
@@ -53,6 +64,11 @@ int sv_codec_encode(struct buf *out,
                     const struct sv_batch *b,
                     struct sv_codec_scratch *s,
                     struct err *e);
+
+/* Change the values of @b to what decoding gives after encoding with these
+ * options. Rounding what is round changes nothing, and the record of the
+ * rounded batch has the same bytes as that of @b. */
+void sv_codec_round(struct sv_batch *b, const struct sv_codec_options *o);
 
 /* Read the record at @data into @b (initialized; J and K must be those of @b).
  * Every size is checked before anything is allocated: memory is bounded by a

@@ -48,11 +48,22 @@ static void put_fields(uint8_t *p, const struct sv_record *r)
     le_put_u32(p + 52, r->payload_raw_size);
 }
 
+/* Bits that exclude each other. */
+static bool both(uint16_t codec, unsigned bits)
+{
+    return (codec & bits) == bits;
+}
+
 /* The fields of a batch: shape, and sizes that compression can lead to. */
 static int check_batch(const struct sv_record *r, struct err *e)
 {
     if ((r->codec & ~SV_CODEC_KNOWN) != 0) {
         return err_set(e, ERR_CORRUPT, "record: unknown codec 0x%x", r->codec);
+    }
+    if (both(r->codec, SV_CODEC_U_BF16 | SV_CODEC_U_F16) ||
+        both(r->codec, SV_CODEC_V_BF16 | SV_CODEC_V_F16)) {
+        return err_set(e, ERR_CORRUPT, "record: codec 0x%x with two floats",
+                       r->codec);
     }
     if (r->n > SV_N_MAX) {
         return err_set(e, ERR_CORRUPT, "record: %u pairs", r->n);

@@ -28,10 +28,10 @@
  * that this module does not look into; n, J, K and rate are zero there.
  *
  * A record is valid iff magic, version and reserved bytes are as above, kind
- * and codec are known, payload bytes do not exceed SV_RECORD_PAYLOAD_MAX, the
- * two payload sizes are equal (compressed: a ratio within
- * SV_RECORD_EXPANSION_MAX), and the checksum matches. A batch has n, J and K in
- * the limits of sv/batch.h, other kinds zeros there.
+ * and codec are known, no side has two kinds of floats, payload bytes do not
+ * exceed SV_RECORD_PAYLOAD_MAX, the two payload sizes are equal (compressed: a
+ * ratio within SV_RECORD_EXPANSION_MAX), and the checksum matches. A batch has
+ * n, J and K in the limits of sv/batch.h, other kinds zeros there.
  */
 
 #ifndef SV_RECORD_H_
@@ -64,7 +64,12 @@ enum sv_codec {
     SV_CODEC_V_SPARSE = 1 << 1,
     SV_CODEC_SNAPPY = 1 << 2,
     SV_CODEC_SAMPLES = 1 << 3, /* Sample numbers are there. */
-    SV_CODEC_KNOWN = (1 << 4) - 1
+    SV_CODEC_U_BF16 = 1 << 4,
+    SV_CODEC_U_F16 = 1 << 5,
+    SV_CODEC_V_BF16 = 1 << 6,
+    SV_CODEC_V_F16 = 1 << 7,
+    SV_CODEC_SHUFFLE = 1 << 8, /* Of values without a dictionary. */
+    SV_CODEC_KNOWN = (1 << 9) - 1
 };
 
 struct sv_record {

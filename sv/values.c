@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "sv/bits.h"
+#include "sv/shuffle.h"
 
 /* Vectors in a row without a dictionary that pays, after which the others are
  * not tried. */
 #define MISSES_MAX 4
+
+#define SHUFFLE_BLOCK ((size_t)512) /* Values put together at a time. */
 
 enum form { FORM_RAW = 0, FORM_DICT_EACH = 1, FORM_DICT_ONE = 2 };
 
@@ -17,35 +20,59 @@ void sv_values_init(struct sv_values_scratch *s)
 
 void sv_values_fini(struct sv_values_scratch *s)
 {
+    buf_fini(&s->narrow);
     buf_fini(&s->sizes);
     buf_fini(&s->dicts);
     buf_fini(&s->codes);
 }
 
-static void put_floats(uint8_t *to, const float *x, size_t n)
+/* What is to be written: values of @w bytes, which are @codec. */
+struct source {
+    const struct sv_vecs *x;
+    enum sv_value_codec codec;
+    size_t w;
+    const uint8_t *narrow; /* (entries) as they are stored, if w is 2. */
+};
+
+/* The values of a vector. */
+struct vals {
+    const float *f32;
+    const uint8_t *narrow; /* Instead, if they have 16 bits. */
+    uint32_t n;
+};
+
+static struct vals vals_get(const struct source *from, uint32_t r)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (n > 0) {
-        memcpy(to, x, n * sizeof *x);
-    }
-#else
-    for (size_t i = 0; i < n; i++) {
-        le_put_f32(to + 4 * i, x[i]);
-    }
-#endif
+    const struct sv_vecs *x = from->x;
+    struct sv_vec v = sv_vecs_get(x, r);
+    size_t first = x->sparse ? x->ptr[r] : (size_t)r * x->len;
+
+    return (struct vals){.f32 = v.val,
+                         .narrow =
+                             from->w == 2 ? from->narrow + 2 * first : NULL,
+                         .n = v.nnz};
 }
 
-static void get_floats(float *to, const uint8_t *p, size_t n)
+/* Return the bytes written. */
+static size_t put_vals(uint8_t *to, struct vals v)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (n > 0) {
-        memcpy(to, p, n * sizeof *to);
+    if (v.narrow == NULL) {
+        sv_f16_put(SV_VALUE_F32, to, v.f32, v.n);
+        return 4 * (size_t)v.n;
     }
-#else
-    for (size_t i = 0; i < n; i++) {
-        to[i] = le_f32(p + 4 * i);
+    memcpy(to, v.narrow, 2 * (size_t)v.n);
+    return 2 * (size_t)v.n;
+}
+
+static inline uint32_t vals_bits(struct vals v, size_t i)
+{
+    uint32_t bits;
+
+    if (v.narrow != NULL) {
+        return le_u16(v.narrow + 2 * i);
     }
-#endif
+    memcpy(&bits, &v.f32[i], sizeof bits);
+    return bits;
 }
 
 /* Bits of a code into a dictionary of @d > 0 values. */
@@ -76,11 +103,19 @@ static inline uint32_t dict_slot(const struct sv_values_scratch *s,
     return slot;
 }
 
-/* Write codes of @n values, adding new values behind the *d that @dict has.
+static void dict_put(uint8_t *dict, size_t i, uint32_t bits, size_t w)
+{
+    if (w == 2) {
+        le_put_u16(dict + 2 * i, (uint16_t)bits);
+    } else {
+        le_put_u32(dict + 4 * i, bits);
+    }
+}
+
+/* Write codes of the values @v, adding new values behind the *d that @dict has.
  * False if there are more than @d_max of them. */
 static bool dict_code(struct sv_values_scratch *s,
-                      const float *val,
-                      size_t n,
+                      struct vals v,
                       uint8_t *codes,
                       uint8_t *dict,
                       uint32_t *d,
@@ -88,10 +123,8 @@ static bool dict_code(struct sv_values_scratch *s,
 {
     uint32_t n_dict = *d;
 
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits, slot;
-        memcpy(&bits, &val[i], sizeof bits);
-        slot = dict_slot(s, bits);
+    for (size_t i = 0; i < v.n; i++) {
+        uint32_t bits = vals_bits(v, i), slot = dict_slot(s, bits);
         if (s->stamps[slot] != s->stamp) {
             if (n_dict == d_max) {
                 return false;
@@ -99,7 +132,7 @@ static bool dict_code(struct sv_values_scratch *s,
             s->stamps[slot] = s->stamp;
             s->bits[slot] = bits;
             s->code[slot] = (uint8_t)n_dict;
-            le_put_f32(dict + 4 * (size_t)n_dict++, val[i]);
+            dict_put(dict, n_dict++, bits, v.narrow == NULL ? 4 : 2);
         }
         codes[i] = s->code[slot];
     }
@@ -109,21 +142,21 @@ static bool dict_code(struct sv_values_scratch *s,
 
 /* The dictionary of one vector: its size, or 0 if values alone are smaller. */
 static uint32_t dict_vector(struct sv_values_scratch *s,
-                            struct sv_vec v,
+                            struct vals v,
                             bool sparse,
                             uint8_t *codes,
                             uint8_t *dict)
 {
-    uint32_t d_max = v.nnz - v.nnz / 8, d = 0;
+    const uint64_t n_bits = v.narrow == NULL ? 32 : 16;
+    uint32_t d_max = v.n - v.n / 8, d = 0;
 
-    if (v.nnz == 0) {
+    if (v.n == 0) {
         return 0;
     }
     d_max = d_max < SV_DICT_MAX ? d_max : SV_DICT_MAX;
     dict_begin(s);
-    if (!dict_code(s, v.val, v.nnz, codes, dict, &d, d_max) ||
-        32 * (uint64_t)d + (uint64_t)v.nnz * code_width(d, sparse) >=
-            32 * (uint64_t)v.nnz) {
+    if (!dict_code(s, v, codes, dict, &d, d_max) ||
+        n_bits * d + (uint64_t)v.n * code_width(d, sparse) >= n_bits * v.n) {
         return 0;
     }
     return d;
@@ -131,28 +164,29 @@ static uint32_t dict_vector(struct sv_values_scratch *s,
 
 /* Make a dictionary for each vector where it pays. Return the bytes that the
  * values take so. */
-static uint64_t make_each(struct sv_values_scratch *s, const struct sv_vecs *x)
+static uint64_t make_each(struct sv_values_scratch *s,
+                          const struct source *from)
 {
+    const struct sv_vecs *x = from->x;
     uint32_t *sizes = (uint32_t *)(void *)s->sizes.data;
     uint8_t *dict = s->dicts.data, *codes = s->codes.data;
     uint64_t n_bits = 0;
     unsigned misses = 0;
 
     for (uint32_t r = 0; r < x->n; r++) {
-        struct sv_vec v = sv_vecs_get(x, r);
+        struct vals v = vals_get(from, r);
         uint32_t d = 0;
         if (misses < MISSES_MAX) {
             d = dict_vector(s, v, x->sparse, codes, dict);
-            misses = d > 0 || v.nnz == 0 ? 0 : misses + 1;
+            misses = d > 0 || v.n == 0 ? 0 : misses + 1;
         }
         sizes[r] = d;
         if (d == 0) {
-            put_floats(dict, v.val, v.nnz);
-            dict += 4 * (size_t)v.nnz;
+            dict += put_vals(dict, v);
         } else {
-            dict += 4 * (size_t)d;
-            n_bits += (uint64_t)v.nnz * code_width(d, x->sparse);
-            codes += v.nnz;
+            dict += from->w * d;
+            n_bits += (uint64_t)v.n * code_width(d, x->sparse);
+            codes += v.n;
         }
     }
     s->dicts.size = (size_t)(dict - s->dicts.data);
@@ -161,19 +195,18 @@ static uint64_t make_each(struct sv_values_scratch *s, const struct sv_vecs *x)
 
 /* Make one dictionary for all vectors. Return its size, 0 if there are more
  * values than it can hold. */
-static uint32_t make_one(struct sv_values_scratch *s, const struct sv_vecs *x)
+static uint32_t make_one(struct sv_values_scratch *s, const struct source *from)
 {
     uint8_t *codes = s->codes.data;
     uint32_t d = 0;
 
     dict_begin(s);
-    for (uint32_t r = 0; r < x->n; r++) {
-        struct sv_vec v = sv_vecs_get(x, r);
-        if (!dict_code(s, v.val, v.nnz, codes, s->dicts.data, &d,
-                       SV_DICT_MAX)) {
+    for (uint32_t r = 0; r < from->x->n; r++) {
+        struct vals v = vals_get(from, r);
+        if (!dict_code(s, v, codes, s->dicts.data, &d, SV_DICT_MAX)) {
             return 0;
         }
-        codes += v.nnz;
+        codes += v.n;
     }
     return d;
 }
@@ -219,17 +252,18 @@ static void put_each(struct buf *out,
 }
 
 static void put_one(struct buf *out,
-                    size_t n_entries,
+                    const struct source *from,
                     uint32_t d,
                     const struct sv_values_scratch *s)
 {
+    size_t n_entries = sv_vecs_entries(from->x);
     unsigned width = code_width(d, false);
     struct sv_bits_writer w = {0};
     uint8_t size[2];
 
     le_put_u16(size, (uint16_t)d);
     buf_put(out, size, sizeof size);
-    buf_put(out, s->dicts.data, d * sizeof(float));
+    buf_put(out, s->dicts.data, d * from->w);
     w.p = buf_add(out, (size_t)sv_bits_bytes((uint64_t)n_entries * width));
     if (w.p != NULL) {
         put_codes(&w, s->codes.data, n_entries, width);
@@ -237,66 +271,104 @@ static void put_one(struct buf *out,
     }
 }
 
-static void put_raw(struct buf *out, const struct sv_vecs *x, size_t n_entries)
+static struct sv_values_plain put_raw(struct buf *out,
+                                      const struct source *from)
 {
-    uint8_t *at = buf_add(out, 4 * n_entries);
+    struct sv_values_plain plain = {
+        .at = out->size, .n = sv_vecs_entries(from->x), .w = from->w};
+    uint8_t *at = buf_add(out, from->w * plain.n);
 
-    for (uint32_t r = 0; at != NULL && r < x->n; r++) {
-        struct sv_vec v = sv_vecs_get(x, r);
-        put_floats(at, v.val, v.nnz);
-        at += 4 * (size_t)v.nnz;
+    for (uint32_t r = 0; at != NULL && r < from->x->n; r++) {
+        at += put_vals(at, vals_get(from, r));
+    }
+    return plain;
+}
+
+/* Round the values of @from->x to 16 bits. */
+static void make_narrow(struct sv_values_scratch *s, struct source *from)
+{
+    uint8_t *at = s->narrow.data;
+
+    from->narrow = at;
+    for (uint32_t r = 0; r < from->x->n; r++) {
+        struct sv_vec v = sv_vecs_get(from->x, r);
+        sv_f16_put(from->codec, at, v.val, v.nnz);
+        at += 2 * (size_t)v.nnz;
     }
 }
 
 static bool make_room(struct sv_values_scratch *s,
-                      const struct sv_vecs *x,
+                      const struct source *from,
                       size_t n_entries)
 {
+    buf_reset(&s->narrow);
     buf_reset(&s->sizes);
     buf_reset(&s->dicts);
     buf_reset(&s->codes);
-    buf_add(&s->sizes, x->n * sizeof(uint32_t));
-    buf_add(&s->dicts, 4 * (n_entries + SV_DICT_MAX));
+    buf_add(&s->narrow, from->w == 2 ? 2 * n_entries + 1 : 1);
+    buf_add(&s->sizes, from->x->n * sizeof(uint32_t));
+    buf_add(&s->dicts, from->w * (n_entries + SV_DICT_MAX));
     buf_add(&s->codes, n_entries);
-    return !s->sizes.failed && !s->dicts.failed && !s->codes.failed;
+    return !s->narrow.failed && !s->sizes.failed && !s->dicts.failed &&
+           !s->codes.failed;
 }
 
-void sv_values_put(struct buf *out,
-                   const struct sv_vecs *x,
-                   struct sv_values_scratch *s)
+/* The form that takes the fewest bytes, with what it is made of in @s. *d is
+ * the size of the one dictionary. */
+static enum form
+choose(struct sv_values_scratch *s, const struct source *from, uint32_t *d)
 {
-    size_t n_entries = sv_vecs_entries(x);
-    uint64_t raw_size = 4 * (uint64_t)n_entries, each_size, one_size;
-    enum form form = FORM_DICT_EACH;
+    size_t n_entries = sv_vecs_entries(from->x);
+    uint64_t raw_size = from->w * (uint64_t)n_entries;
+    uint64_t each_size = make_each(s, from), one_size;
+
+    if (each_size <= raw_size / 2) {
+        return FORM_DICT_EACH;
+    }
+    *d = make_one(s, from);
+    one_size =
+        *d == 0
+            ? UINT64_MAX
+            : from->w * (uint64_t)*d +
+                  sv_bits_bytes(n_entries * (uint64_t)code_width(*d, false));
+    if (one_size < each_size && one_size < raw_size) {
+        return FORM_DICT_ONE;
+    }
+    if (each_size < raw_size) {
+        make_each(s, from); /* The other try has overwritten it. */
+        return FORM_DICT_EACH;
+    }
+    return FORM_RAW;
+}
+
+struct sv_values_plain sv_values_put(struct buf *out,
+                                     const struct sv_vecs *x,
+                                     enum sv_value_codec codec,
+                                     struct sv_values_scratch *s)
+{
+    struct source from = {.x = x, .codec = codec, .w = sv_f16_size(codec)};
+    struct sv_values_plain none = {0};
+    enum form form;
     uint32_t d = 0;
 
-    if (!make_room(s, x, n_entries)) {
+    if (!make_room(s, &from, sv_vecs_entries(x))) {
         out->failed = true;
-        return;
+        return none;
     }
-    each_size = make_each(s, x);
-    if (each_size > raw_size / 2) {
-        d = make_one(s, x);
-        one_size =
-            d == 0
-                ? UINT64_MAX
-                : 4 * (uint64_t)d +
-                      sv_bits_bytes(n_entries * (uint64_t)code_width(d, false));
-        form = one_size < each_size && one_size < raw_size ? FORM_DICT_ONE
-               : each_size < raw_size                      ? FORM_DICT_EACH
-                                                           : FORM_RAW;
+    if (from.w == 2) {
+        make_narrow(s, &from);
     }
+    form = choose(s, &from, &d);
     buf_put(out, &(uint8_t){(uint8_t)form}, 1);
     if (form == FORM_RAW) {
-        put_raw(out, x, n_entries);
-    } else if (form == FORM_DICT_ONE) {
-        put_one(out, n_entries, d, s);
+        return put_raw(out, &from);
+    }
+    if (form == FORM_DICT_ONE) {
+        put_one(out, &from, d, s);
     } else {
-        if (each_size > raw_size / 2) {
-            make_each(s, x); /* The other try has overwritten it. */
-        }
         put_each(out, x, s);
     }
+    return none;
 }
 
 /* A bit stream that is being read: @size bytes at @p, bit @at is next. */
@@ -349,30 +421,57 @@ static int short_of(struct err *e)
     return err_set(e, ERR_CORRUPT, "values: not all there");
 }
 
-static int
-get_raw(const uint8_t **p, const uint8_t *end, struct sv_vecs *x, struct err *e)
+/* Read @n values, the bytes of the first of which are at @planes and every
+ * @step bytes behind. */
+static void get_shuffled(enum sv_value_codec codec,
+                         float *val,
+                         const uint8_t *planes,
+                         size_t step,
+                         size_t n)
 {
-    size_t n_entries = sv_vecs_entries(x);
+    uint8_t bytes[4 * SHUFFLE_BLOCK];
 
-    if (n_entries > (size_t)(end - *p) / 4) {
+    for (size_t i = 0; i < n; i += SHUFFLE_BLOCK) {
+        size_t m = n - i < SHUFFLE_BLOCK ? n - i : SHUFFLE_BLOCK;
+        sv_shuffle_undo(bytes, planes + i, step, sv_f16_size(codec), m);
+        sv_f16_get(codec, val + i, bytes, m);
+    }
+}
+
+static int get_raw(const uint8_t **p,
+                   const uint8_t *end,
+                   struct sv_vecs *x,
+                   struct sv_values_format format,
+                   struct err *e)
+{
+    size_t n_entries = sv_vecs_entries(x), w = sv_f16_size(format.codec);
+    size_t at = 0;
+
+    if (n_entries > (size_t)(end - *p) / w) {
         return short_of(e);
     }
-    if (x->sparse) {
-        get_floats(x->val, *p, n_entries);
-    } else {
-        for (uint32_t r = 0; r < x->n; r++) {
-            get_floats(vals_at(x, r), *p + 4 * (size_t)r * x->len, x->len);
+    for (uint32_t r = 0; r < x->n; r++) {
+        uint32_t nnz = nnz_at(x, r);
+        if (format.shuffled) {
+            get_shuffled(format.codec, vals_at(x, r), *p + at, n_entries, nnz);
+        } else {
+            sv_f16_get(format.codec, vals_at(x, r), *p + w * at, nnz);
         }
+        at += nnz;
     }
-    *p += 4 * n_entries;
+    *p += w * n_entries;
     return 0;
 }
 
-static int
-get_one(const uint8_t **p, const uint8_t *end, struct sv_vecs *x, struct err *e)
+static int get_one(const uint8_t **p,
+                   const uint8_t *end,
+                   struct sv_vecs *x,
+                   enum sv_value_codec codec,
+                   struct err *e)
 {
     struct stream in = {0};
     float dict[SV_DICT_MAX] = {0};
+    size_t w = sv_f16_size(codec);
     uint32_t d, most = 0;
     unsigned width;
 
@@ -386,11 +485,11 @@ get_one(const uint8_t **p, const uint8_t *end, struct sv_vecs *x, struct err *e)
     }
     width = code_width(d, false);
     in.size = sv_bits_bytes(sv_vecs_entries(x) * (uint64_t)width);
-    if ((uint64_t)(end - *p) < 4 * d + in.size) {
+    if ((uint64_t)(end - *p) < w * d + in.size) {
         return short_of(e);
     }
-    get_floats(dict, *p, d);
-    in.p = *p + 4 * d;
+    sv_f16_get(codec, dict, *p, d);
+    in.p = *p + w * d;
     for (uint32_t r = 0; r < x->n; r++) {
         uint32_t code =
             get_codes(&in, dict, width, vals_at(x, r), nnz_at(x, r));
@@ -424,6 +523,7 @@ static int check_each(const struct sv_vecs *x,
 static int get_each(const uint8_t **p,
                     const uint8_t *end,
                     struct sv_vecs *x,
+                    enum sv_value_codec codec,
                     struct sv_values_scratch *s,
                     struct err *e)
 {
@@ -432,6 +532,7 @@ static int get_each(const uint8_t **p,
     const uint8_t *floats;
     struct stream in = {0};
     float dict[SV_DICT_MAX] = {0};
+    size_t w = sv_f16_size(codec);
     int rc;
 
     buf_reset(&s->sizes);
@@ -447,15 +548,16 @@ static int get_each(const uint8_t **p,
         return rc;
     }
     in.size = sv_bits_bytes(n_bits);
-    if ((uint64_t)(end - *p) < 4 * n_floats + in.size) {
+    if ((uint64_t)(end - *p) < w * n_floats + in.size) {
         return short_of(e);
     }
     floats = *p;
-    in.p = *p + 4 * n_floats;
+    in.p = *p + w * n_floats;
     for (uint32_t r = 0; r < x->n; r++) {
         uint32_t d = sizes[r], nnz = nnz_at(x, r);
-        get_floats(d == 0 ? vals_at(x, r) : dict, floats, d == 0 ? nnz : d);
-        floats += 4 * (size_t)(d == 0 ? nnz : d);
+        sv_f16_get(codec, d == 0 ? vals_at(x, r) : dict, floats,
+                   d == 0 ? nnz : d);
+        floats += w * (d == 0 ? nnz : d);
         if (d > 0 && get_codes(&in, dict, code_width(d, x->sparse),
                                vals_at(x, r), nnz) >= d) {
             return err_set(e, ERR_CORRUPT, "values: code out of range");
@@ -468,6 +570,7 @@ static int get_each(const uint8_t **p,
 int sv_values_get(const uint8_t **p,
                   const uint8_t *end,
                   struct sv_vecs *x,
+                  struct sv_values_format format,
                   struct sv_values_scratch *s,
                   struct err *e)
 {
@@ -476,11 +579,11 @@ int sv_values_get(const uint8_t **p,
     }
     switch (*(*p)++) {
     case FORM_RAW:
-        return get_raw(p, end, x, e);
+        return get_raw(p, end, x, format, e);
     case FORM_DICT_EACH:
-        return get_each(p, end, x, s, e);
+        return get_each(p, end, x, format.codec, s, e);
     case FORM_DICT_ONE:
-        return get_one(p, end, x, e);
+        return get_one(p, end, x, format.codec, e);
     default:
         return err_set(e, ERR_CORRUPT, "values: unknown form %u", (*p)[-1]);
     }
