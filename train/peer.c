@@ -1,7 +1,6 @@
 #include "train/peer.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,18 +66,15 @@ static int read_test(struct peer *p, struct err *e)
 static int
 read_shard(struct peer *p, struct train_run *run, bool known, struct err *e)
 {
-    struct dataset_options o = {.shard = p->o->rank,
-                                .n_shards = run->n_peers,
-                                .schema = known ? &run->schema : NULL,
-                                .transform = run->schema.transform,
-                                .normalize = run->schema.normalize,
-                                .featurizer = run->schema.featurizer,
-                                .n_features = run->schema.n_features,
-                                .labels = run->labels,
-                                .pool = p->pool,
-                                .log = p->o->log};
-    int rc = dataset_read(&p->data, run->data, &o, e);
+    struct dataset_options o = train_run_data_options(run);
+    int rc;
 
+    o.shard = p->o->rank;
+    o.n_shards = run->n_peers;
+    o.schema = known ? &run->schema : NULL;
+    o.pool = p->pool;
+    o.log = p->o->log;
+    rc = dataset_read(&p->data, run->data, &o, e);
     if (rc != 0) {
         return rc;
     }
@@ -91,34 +87,13 @@ read_shard(struct peer *p, struct train_run *run, bool known, struct err *e)
     return 0;
 }
 
-/* What the data says of a new job. */
-static int complete_run(struct peer *p, struct train_run *run, struct err *e)
-{
-    int rc;
-
-    dataset_schema_fini(&run->schema);
-    rc = dataset_schema_copy(&run->schema, &p->data.schema, e);
-    if (rc != 0) {
-        return rc;
-    }
-    train_run_default(run, p->data.dense);
-    run->n_rows = p->data.n_rows_file;
-    run->data_fingerprint = p->data.fingerprint;
-    if (run->clocks == 0) {
-        double clocks = ceil(p->o->epochs * (double)run->n_rows /
-                             ((double)run->batch * run->n_peers));
-        run->clocks = clocks < 1 ? 1 : (uint64_t)clocks;
-    }
-    p->last_clock = run->clocks;
-    return 0;
-}
-
 static int begin_new(struct peer *p, struct err *e)
 {
     struct train_run *run = p->o->run;
     int rc = read_shard(p, run, false, e);
 
-    rc = rc != 0 ? rc : complete_run(p, run, e);
+    rc = rc != 0 ? rc : train_run_complete(run, &p->data, p->o->epochs, e);
+    p->last_clock = run->clocks;
     rc = rc != 0 ? rc : train_replica_create(&p->replica, run, p->pool, e);
     p->has_replica = rc == 0;
     return rc;
@@ -283,19 +258,24 @@ static int find_start(struct peer *p, struct err *e)
     return rc;
 }
 
+struct train_worker_options
+train_peer_worker_options(const struct train_run *run, uint32_t rank)
+{
+    return (struct train_worker_options){
+        .self = rank,
+        .n_peers = run->n_peers,
+        .mode = run->mode,
+        .staleness = run->staleness,
+        .last_clock = run->clocks,
+        .retry_ns = run->peer_timeout_ns / RETRY_SHARE,
+    };
+}
+
 static int open_hub(struct peer *p, struct err *e)
 {
     const struct train_run *run = &p->replica.run;
     struct train_hub_options ho = {
-        .worker = {.self = p->o->rank,
-                   .n_peers = run->n_peers,
-                   .mode = run->mode,
-                   .staleness = run->staleness,
-                   .first_clock = p->first_clock,
-                   .last_clock = p->last_clock,
-                   .applied = p->applied,
-                   .retry_ns = run->peer_timeout_ns / RETRY_SHARE,
-                   .log = p->o->log},
+        .worker = train_peer_worker_options(run, p->o->rank),
         .n_matrices = p->replica.n_states,
         .transport = p->transport,
         .peer_timeout_ns = run->peer_timeout_ns,
@@ -305,6 +285,10 @@ static int open_hub(struct peer *p, struct err *e)
         .log = p->o->log,
     };
 
+    ho.worker.first_clock = p->first_clock;
+    ho.worker.last_clock = p->last_clock;
+    ho.worker.applied = p->applied;
+    ho.worker.log = p->o->log;
     return train_hub_create(&p->hub, &ho, e);
 }
 

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "train/loop.h"
 #include "train/run.h"
+#include "train/worker.h"
 
 struct train_peer_options {
     const char *dir; /* The run directory. */
@@ -38,5 +39,10 @@ struct train_peer_options {
 int train_peer_run(const struct train_peer_options *o,
                    struct train_summary *s,
                    struct err *e);
+
+/* The settings of a job as the engine of peer @rank gets them: from clock 0 to
+ * the last, without a log. */
+struct train_worker_options
+train_peer_worker_options(const struct train_run *run, uint32_t rank);
 
 #endif /* TRAIN_PEER_H_ */

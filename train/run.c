@@ -53,6 +53,38 @@ void train_run_default(struct train_run *r, bool dense_data)
     }
 }
 
+struct dataset_options train_run_data_options(const struct train_run *r)
+{
+    return (struct dataset_options){.transform = r->schema.transform,
+                                    .normalize = r->schema.normalize,
+                                    .featurizer = r->schema.featurizer,
+                                    .n_features = r->schema.n_features,
+                                    .labels = r->labels};
+}
+
+int train_run_complete(struct train_run *r,
+                       const struct dataset *data,
+                       double epochs,
+                       struct err *e)
+{
+    int rc;
+
+    dataset_schema_fini(&r->schema);
+    rc = dataset_schema_copy(&r->schema, &data->schema, e);
+    if (rc != 0) {
+        return rc;
+    }
+    train_run_default(r, data->dense);
+    r->n_rows = data->n_rows_file;
+    r->data_fingerprint = data->fingerprint;
+    if (r->clocks == 0) {
+        double clocks =
+            ceil(epochs * (double)r->n_rows / ((double)r->batch * r->n_peers));
+        r->clocks = clocks < 1 ? 1 : (uint64_t)clocks;
+    }
+    return 0;
+}
+
 /* Numbers of 64 bits go as hex text: JSON's integers are signed. */
 static json_t *json_u64(uint64_t x)
 {

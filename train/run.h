@@ -69,6 +69,17 @@ void train_run_fini(struct train_run *r);
  * learning rate by the rule. Values are those of docs/measurements.md. */
 void train_run_default(struct train_run *r, bool dense_data);
 
+/* How a new job wants its training data read: all of them, without a pool. */
+struct dataset_options train_run_data_options(const struct train_run *r);
+
+/* Add what the training data (a shard will do) say of a new job: schema, rows,
+ * what train_run_default() chooses and, if clocks is 0, as many as @epochs
+ * make. Errors: ERR_NOMEM. */
+int train_run_complete(struct train_run *r,
+                       const struct dataset *data,
+                       double epochs,
+                       struct err *e);
+
 /* Errors: ERR_NOMEM. The text is malloc()ed. */
 int train_run_to_json(const struct train_run *r, char **text, struct err *e);
 
