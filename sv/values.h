@@ -33,10 +33,25 @@
 
 #include "core/buf.h"
 #include "sv/batch.h"
+#include "sv/bits.h"
 #include "sv/f16.h"
 
 #define SV_DICT_MAX   256 /* Values in a dictionary. */
 #define SV_DICT_SLOTS 1024
+
+enum sv_values_form {
+    SV_VALUES_PLAIN = 0,
+    SV_VALUES_DICT_EACH = 1,
+    SV_VALUES_DICT_ONE = 2
+};
+
+/* Bits of a code into a dictionary of @d > 0 values. */
+static inline unsigned sv_values_code_width(uint32_t d, bool sparse)
+{
+    unsigned width = sv_bits_width(d - 1);
+
+    return width == 0 && !sparse ? 1 : width;
+}
 
 /* Memory that encoding and decoding reuse. */
 struct sv_values_scratch {

@@ -24,6 +24,19 @@ static void check_vecs(const struct sv_vecs *a, const struct sv_vecs *b)
     }
 }
 
+/* What the record was encoded with. */
+static struct sv_codec_options options_of(uint16_t codec)
+{
+    return (struct sv_codec_options){
+        .u = (codec & SV_CODEC_U_BF16) != 0  ? SV_VALUE_BF16
+             : (codec & SV_CODEC_U_F16) != 0 ? SV_VALUE_F16
+                                             : SV_VALUE_F32,
+        .v = (codec & SV_CODEC_V_BF16) != 0  ? SV_VALUE_BF16
+             : (codec & SV_CODEC_V_F16) != 0 ? SV_VALUE_F16
+                                             : SV_VALUE_F32,
+        .shuffle = (codec & SV_CODEC_SHUFFLE) != 0};
+}
+
 static void check_again(const struct sv_record *r,
                         const struct sv_batch *b,
                         struct sv_codec_scratch *s)
@@ -35,10 +48,14 @@ static void check_again(const struct sv_record *r,
 
     buf_init(&out);
     sv_batch_init(&back, r->J, r->K);
+    s->options = options_of(r->codec);
     rc = sv_codec_encode(&out, r, b, s, NULL);
     assert(rc == 0);
     rc = sv_codec_decode(&back, &fields, out.data, out.size, s, NULL);
     assert(rc == 0 && fields.clock == r->clock && back.n == b->n);
+    check_vecs(&b->u, &back.u);
+    check_vecs(&b->v, &back.v);
+    sv_codec_round(&back, &s->options); /* What was read is round. */
     check_vecs(&b->u, &back.u);
     check_vecs(&b->v, &back.v);
     sv_batch_fini(&back);

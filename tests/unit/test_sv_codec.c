@@ -8,131 +8,8 @@
 #include "core/rng.h"
 #include "sv/bits.h"
 #include "sv/codec.h"
+#include "tests/support/batches.h"
 #include "tests/support/test.h"
-
-/* What values a vector has. */
-enum values { RANDOM, FEW, FEW_IN_ALL, ONE, EXTREME, VALUES_COUNT };
-
-struct shape {
-    uint32_t n, J, K;
-    bool u_sparse, v_sparse;
-    enum values values;
-    uint64_t seed;
-};
-
-static uint64_t draw(const struct shape *s, uint64_t i, uint64_t below)
-{
-    return rng_below(s->seed, RNG_TEST, i, below);
-}
-
-static float from_bits(uint32_t bits)
-{
-    float x;
-
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static float value(const struct shape *s, uint64_t r, uint64_t i)
-{
-    static const uint32_t extreme[] = {
-        0x00000000, 0x80000000, 0x00000001, 0x807fffff, 0x7f7fffff, 0xff800000,
-        0x7f800000, 0x7fc00000, 0x7fa12345, 0xffffffff, 0x3f800000};
-    uint64_t at = r << 32 | i;
-
-    switch (s->values) {
-    case FEW:
-        return (float)(1 + draw(s, at, 3)) / (float)(r + 2);
-    case FEW_IN_ALL:
-        return (float)draw(s, at, 200) / 255.0f;
-    case ONE:
-        return 1.0f;
-    case EXTREME:
-        return from_bits(extreme[draw(s, at, 11)]);
-    default:
-        return rng_normal(s->seed, RNG_TEST, at);
-    }
-}
-
-/* A vector in @idx and @val: about a quarter of the entries, none now and
- * then, and now and then all. */
-static struct sv_vec make_vec(const struct shape *s,
-                              uint32_t len,
-                              bool sparse,
-                              uint64_t r,
-                              uint32_t *idx,
-                              float *val)
-{
-    uint64_t share = draw(s, r << 33, 6);
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < len; i++) {
-        if (!sparse || share == 5 ||
-            (share > 0 && draw(s, r << 34 | i, 4) == 0)) {
-            idx[n] = i;
-            val[n] = value(s, r, i);
-            n++;
-        }
-    }
-    return (struct sv_vec){.nnz = n, .idx = sparse ? idx : NULL, .val = val};
-}
-
-static void make_batch(struct sv_batch *b, const struct shape *s)
-{
-    uint32_t most = s->J > s->K ? s->J : s->K;
-    uint32_t *idx = malloc(2 * most * sizeof *idx);
-    float *val = malloc(2 * most * sizeof *val);
-    struct err e;
-
-    sv_batch_init(b, s->J, s->K);
-    sv_batch_reset(b, s->u_sparse, s->v_sparse);
-    b->rate = s->values == EXTREME ? from_bits(0x7fa00001) : 0.5f;
-    for (uint32_t r = 0; r < s->n; r++) {
-        struct sv_vec u =
-            make_vec(s, s->J, s->u_sparse, 2 * (uint64_t)r + 2, idx, val);
-        struct sv_vec v = make_vec(s, s->K, s->v_sparse, 2 * (uint64_t)r + 3,
-                                   idx + most, val + most);
-        float coef = s->seed % 2 == 0 ? -1.5f : value(s, 0, r);
-        uint32_t sample =
-            s->seed % 3 == 0 ? SV_NO_SAMPLE : (uint32_t)draw(s, r, UINT32_MAX);
-        assert_int_equal(sv_batch_append(b, coef, u, v, sample, &e), 0);
-    }
-    free(idx);
-    free(val);
-}
-
-static void assert_vecs_equal(const struct sv_vecs *a, const struct sv_vecs *b)
-{
-    assert_int_equal(a->n, b->n);
-    assert_int_equal(a->len, b->len);
-    assert_int_equal(a->sparse, b->sparse);
-    for (uint32_t r = 0; r < a->n; r++) {
-        struct sv_vec x = sv_vecs_get(a, r), y = sv_vecs_get(b, r);
-        assert_int_equal(x.nnz, y.nnz);
-        if (x.nnz > 0) {
-            assert_memory_equal(x.val, y.val, x.nnz * sizeof *x.val);
-        }
-        if (a->sparse && x.nnz > 0) {
-            assert_memory_equal(x.idx, y.idx, x.nnz * sizeof *x.idx);
-        }
-        for (uint32_t j = a->len; !a->sparse && j < a->ld; j++) {
-            assert_true(y.val[j] == 0);
-        }
-    }
-}
-
-static void assert_batches_equal(const struct sv_batch *a,
-                                 const struct sv_batch *b)
-{
-    assert_int_equal(a->n, b->n);
-    assert_memory_equal(&a->rate, &b->rate, sizeof a->rate);
-    if (a->n > 0) {
-        assert_memory_equal(a->coef, b->coef, a->n * sizeof *a->coef);
-        assert_memory_equal(a->sample, b->sample, a->n * sizeof *a->sample);
-    }
-    assert_vecs_equal(&a->u, &b->u);
-    assert_vecs_equal(&a->v, &b->v);
-}
 
 struct fixture {
     struct sv_codec_scratch scratch;
@@ -148,7 +25,7 @@ static void encode(struct fixture *f, const struct shape *s)
 
     sv_codec_scratch_init(&f->scratch);
     buf_init(&f->out);
-    make_batch(&f->in, s);
+    batches_make(&f->in, s);
     sv_batch_init(&f->back, s->J, s->K);
     assert_int_equal(sv_codec_encode(&f->out, &r, &f->in, &f->scratch, &e), 0);
 }
@@ -177,9 +54,9 @@ static void check_round_trip(const struct shape *s)
     assert_int_equal(f.record.kind, SV_RECORD_BATCH);
     assert_true(f.record.clock == 3);
     assert_int_equal(f.record.matrix, 4);
-    assert_batches_equal(&f.in, &f.back);
+    batches_assert_equal(&f.in, &f.back);
     assert_int_equal(decode(&f, &e), 0); /* Into memory that is there. */
-    assert_batches_equal(&f.in, &f.back);
+    batches_assert_equal(&f.in, &f.back);
     done(&f);
 }
 
@@ -228,7 +105,7 @@ static void test_a_batch_of_the_widest_indices_comes_back(void **state)
     assert_int_equal(sv_codec_encode(&out, &r, &in, &scratch, &e), 0);
     assert_int_equal(
         sv_codec_decode(&back, &r, out.data, out.size, &scratch, &e), 0);
-    assert_batches_equal(&in, &back);
+    batches_assert_equal(&in, &back);
     sv_batch_fini(&in);
     sv_batch_fini(&back);
     sv_codec_scratch_fini(&scratch);
@@ -269,7 +146,7 @@ static void test_frequent_features_take_fewer_bits_than_rare_ones(void **state)
     for (int i = 0; i < 2; i++) { /* At the end, and before more bytes. */
         assert_int_equal(
             sv_codec_decode(&back, &r, out.data, out.size, &scratch, &e), 0);
-        assert_batches_equal(&in, &back);
+        batches_assert_equal(&in, &back);
         buf_put(&out, "0123456789", 10);
     }
     sv_batch_fini(&in);
