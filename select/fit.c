@@ -64,6 +64,7 @@ int select_fit(const struct select_grams *g,
 {
     double ridge = 0;
     double *a;
+    int rc;
 
     if (m == 0) {
         return 0;
@@ -72,11 +73,15 @@ int select_fit(const struct select_grams *g,
     if (a == NULL) {
         return err_set(e, ERR_NOMEM, "weights of %u pairs", m);
     }
-    while (solve(g, index, m, ridge, a, w) != 0 && ridge < RIDGE_LAST) {
+    while ((rc = solve(g, index, m, ridge, a, w)) != 0 && ridge < RIDGE_LAST) {
         ridge = ridge > 0 ? 10 * ridge : RIDGE_FIRST;
     }
     free(a);
-    return 0;
+    return rc == 0 ? 0
+                   : err_set(e, ERR_NOT_FINITE,
+                             "weights of %u pairs: inner products are not "
+                             "finite",
+                             m);
 }
 
 double select_error(const struct select_grams *g,

@@ -33,7 +33,8 @@ struct select_grams {
  * from 1e-7 of each entry on, until it is not: chosen pairs that are equal
  * share a weight then. Pairs that are zero get none.
  *
- * Errors: ERR_NOMEM. Cost: m n + m^3 / 3. */
+ * Errors: ERR_NOMEM, ERR_NOT_FINITE (the Grams are not). Cost: m n + m^3 / 3.
+ */
 int select_fit(const struct select_grams *g,
                const uint32_t *index,
                uint32_t m,

@@ -92,7 +92,7 @@ static void balance(struct svd *x)
 static int
 decompose(double *g, uint32_t n, double *room, uint32_t *rank, struct err *e)
 {
-    lapack_int *pivot = malloc(n * sizeof *pivot), found = 0;
+    lapack_int *pivot = malloc(n * sizeof *pivot), found = 0, rc = 0;
     double most = 0;
 
     if (pivot == NULL) {
@@ -104,8 +104,12 @@ decompose(double *g, uint32_t n, double *room, uint32_t *rank, struct err *e)
     if (most > 0) {
         /* Row-major lower is column-major upper. A positive return says that
          * the rank is not n. */
-        LAPACKE_dpstrf(LAPACK_COL_MAJOR, 'U', (int)n, g, (int)n, pivot, &found,
-                       DEPENDENT * most);
+        rc = LAPACKE_dpstrf(LAPACK_COL_MAJOR, 'U', (int)n, g, (int)n, pivot,
+                            &found, DEPENDENT * most);
+    }
+    if (rc < 0) {
+        free(pivot);
+        return err_set(e, ERR_NOMEM, "decompose %u pairs", n);
     }
     memset(room, 0, (size_t)n * n * sizeof *room);
     for (uint32_t r = 0; r < n && found > 0; r++) {

@@ -174,6 +174,20 @@ static void test_no_update_has_no_error(void **state)
     assert_int_equal(select_fit(&g, NULL, 0, NULL, &e), 0);
 }
 
+static void test_weights_of_what_is_not_finite_are_refused(void **state)
+{
+    const uint32_t index[] = {4, 5};
+    double w[2];
+    struct select_grams g;
+    struct pairs p;
+    struct err e;
+
+    (void)state;
+    g = fill(&p, 6);
+    p.g1[4 * N + 5] = p.g1[5 * N + 4] = NAN;
+    assert_int_equal(select_fit(&g, index, 2, w, &e), ERR_NOT_FINITE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_all_pairs_weigh_one),
         cmocka_unit_test(test_equal_pairs_share_a_weight),
         cmocka_unit_test(test_no_update_has_no_error),
+        cmocka_unit_test(test_weights_of_what_is_not_finite_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
