@@ -6,38 +6,67 @@
 
 #include "core/rng.h"
 
+int train_clock_tools_init(struct train_clock_tools *t,
+                           const struct train_replica *replica,
+                           struct err *e)
+{
+    memset(t, 0, sizeof *t);
+    buf_init(&t->bytes);
+    t->n = replica->n_states;
+    t->n_scratch = pool_threads(replica->pool);
+    t->scratch = calloc(t->n_scratch, sizeof *t->scratch);
+    t->apply = sv_apply_create();
+    for (size_t i = 0; t->scratch != NULL && i < t->n_scratch; i++) {
+        sv_codec_scratch_init(&t->scratch[i]);
+    }
+    if (t->scratch == NULL || t->apply == NULL) {
+        return err_set(e, ERR_NOMEM, "scratch memory");
+    }
+    return 0;
+}
+
+void train_clock_tools_fini(struct train_clock_tools *t)
+{
+    for (size_t i = 0; t->scratch != NULL && i < t->n_scratch; i++) {
+        sv_codec_scratch_fini(&t->scratch[i]);
+    }
+    for (size_t i = 0; i < t->came_room * t->n; i++) {
+        sv_batch_fini(&t->came[i]);
+    }
+    free(t->scratch);
+    free(t->came);
+    free(t->ops);
+    buf_fini(&t->bytes);
+    sv_apply_destroy(t->apply);
+    memset(t, 0, sizeof *t);
+}
+
 int train_clock_init(struct train_clock *c,
                      struct train_replica *replica,
                      const struct dataset *data,
                      uint32_t self,
+                     struct train_clock_tools *tools,
                      struct err *e)
 {
     const struct train_run *run = &replica->run;
-    size_t threads = pool_threads(replica->pool);
 
     memset(c, 0, sizeof *c);
     c->replica = replica;
     c->data = data;
     c->self = self;
     c->n = replica->n_states;
+    c->tools = tools;
     c->sampler = (struct dataset_sampler){.seed = run->seed,
                                           .shard = self,
                                           .n_rows = data->n_rows,
                                           .batch = run->batch};
     c->rows = calloc(run->batch, sizeof *c->rows);
     c->own = calloc(c->n, sizeof *c->own);
-    c->scratch = calloc(threads, sizeof *c->scratch);
-    c->apply = sv_apply_create();
-    buf_init(&c->bytes);
-    for (size_t t = 0; c->scratch != NULL && t < threads; t++) {
-        sv_codec_scratch_init(&c->scratch[t]);
-    }
     for (size_t i = 0; c->own != NULL && i < c->n; i++) {
         struct model_param p = replica->ops->param(replica->model, i);
         sv_batch_init(&c->own[i], p.J, p.K);
     }
-    if (c->rows == NULL || c->own == NULL || c->scratch == NULL ||
-        c->apply == NULL) {
+    if (c->rows == NULL || c->own == NULL) {
         return err_set(e, ERR_NOMEM, "minibatches of %u samples", run->batch);
     }
     return 0;
@@ -45,24 +74,11 @@ int train_clock_init(struct train_clock *c,
 
 void train_clock_fini(struct train_clock *c)
 {
-    size_t threads = c->replica == NULL ? 0 : pool_threads(c->replica->pool);
-
-    for (size_t t = 0; c->scratch != NULL && t < threads; t++) {
-        sv_codec_scratch_fini(&c->scratch[t]);
-    }
     for (size_t i = 0; c->own != NULL && i < c->n; i++) {
         sv_batch_fini(&c->own[i]);
     }
-    for (size_t i = 0; i < c->came_room * c->n; i++) {
-        sv_batch_fini(&c->came[i]);
-    }
     free(c->rows);
     free(c->own);
-    free(c->scratch);
-    free(c->came);
-    free(c->ops);
-    buf_fini(&c->bytes);
-    sv_apply_destroy(c->apply);
     memset(c, 0, sizeof *c);
 }
 
@@ -132,20 +148,22 @@ int train_clock_encode(struct train_clock *c,
                        struct blob **blob,
                        struct err *e)
 {
-    buf_reset(&c->bytes);
+    buf_reset(&c->tools->bytes);
     for (size_t i = 0; i < c->n; i++) {
         struct sv_record r = {.kind = SV_RECORD_BATCH,
                               .origin = c->self,
                               .clock = clock,
                               .matrix = (uint16_t)i};
-        int rc = sv_codec_encode(&c->bytes, &r, &c->own[i], &c->scratch[0], e);
+        int rc = sv_codec_encode(&c->tools->bytes, &r, &c->own[i],
+                                 &c->tools->scratch[0], e);
         if (rc != 0) {
             return rc;
         }
     }
-    *blob = blob_copy(c->bytes.data, c->bytes.size);
+    *blob = blob_copy(c->tools->bytes.data, c->tools->bytes.size);
     if (*blob == NULL) {
-        return err_set(e, ERR_NOMEM, "records of %zu bytes", c->bytes.size);
+        return err_set(e, ERR_NOMEM, "records of %zu bytes",
+                       c->tools->bytes.size);
     }
     return 0;
 }
@@ -171,11 +189,11 @@ static void decode_item(void *arg, size_t index, size_t thread)
         return;
     }
     for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        struct sv_batch *b = &c->came[index * c->n + i];
+        struct sv_batch *b = &c->tools->came[index * c->n + i];
         struct sv_record r;
         rc =
             sv_codec_decode(b, &r, item->blob->data + at, item->blob->size - at,
-                            &c->scratch[thread], &a->errs[index]);
+                            &c->tools->scratch[thread], &a->errs[index]);
         at += SV_RECORD_SIZE + (rc == 0 ? r.payload_size : 0);
         if (rc == 0 && sv_batch_find_not_finite(b) != b->n) {
             rc = err_set(&a->errs[index], ERR_NOT_FINITE,
@@ -187,27 +205,28 @@ static void decode_item(void *arg, size_t index, size_t thread)
 
 static int make_room(struct train_clock *c, size_t n_items, struct err *e)
 {
+    struct train_clock_tools *t = c->tools;
     size_t ops = n_items + 4;
 
-    if (n_items > c->came_room) {
-        void *p = realloc(c->came, n_items * c->n * sizeof *c->came);
+    if (n_items > t->came_room) {
+        void *p = realloc(t->came, n_items * c->n * sizeof *t->came);
         if (p == NULL) {
             return err_set(e, ERR_NOMEM, "%zu batches", n_items);
         }
-        c->came = p;
-        for (size_t i = c->came_room * c->n; i < n_items * c->n; i++) {
+        t->came = p;
+        for (size_t i = t->came_room * c->n; i < n_items * c->n; i++) {
             const struct mat *w = c->replica->mats[i % c->n];
-            sv_batch_init(&c->came[i], (uint32_t)w->J, (uint32_t)w->K);
+            sv_batch_init(&t->came[i], (uint32_t)w->J, (uint32_t)w->K);
         }
-        c->came_room = n_items;
+        t->came_room = n_items;
     }
-    if (ops > c->ops_room) {
-        void *p = realloc(c->ops, ops * sizeof *c->ops);
+    if (ops > t->ops_room) {
+        void *p = realloc(t->ops, ops * sizeof *t->ops);
         if (p == NULL) {
             return err_set(e, ERR_NOMEM, "%zu ops", ops);
         }
-        c->ops = p;
-        c->ops_room = ops;
+        t->ops = p;
+        t->ops_room = ops;
     }
     return 0;
 }
@@ -244,7 +263,7 @@ static int decode(struct train_clock *c,
 /* The ops of one matrix, as they are collected. */
 struct program {
     size_t matrix;
-    size_t n_ops; /* In c->ops. */
+    size_t n_ops; /* In c->tools->ops. */
     struct ckpt_step *step;
 };
 
@@ -262,7 +281,7 @@ static int add_op(struct train_clock *c,
         logged.origin = item->peer;
         logged.clock = item->clock;
     }
-    c->ops[p->n_ops++] = op;
+    c->tools->ops[p->n_ops++] = op;
     return ckpt_step_add(p->step, &logged, e);
 }
 
@@ -286,8 +305,9 @@ static int program(struct train_clock *c,
     for (size_t k = 0; rc == 0 && k < n_items; k++) {
         bool own = items[k].peer == c->self && items[k].clock == p->step->clock;
         struct sv_op op = {.kind = SV_OP_APPLY,
-                           .batch = own ? &c->own[p->matrix]
-                                        : &c->came[k * c->n + p->matrix]};
+                           .batch =
+                               own ? &c->own[p->matrix]
+                                   : &c->tools->came[k * c->n + p->matrix]};
         rc = add_op(c, p, op, &items[k], e);
     }
     if (rc == 0 && run->rule == SV_MOMENTUM) {
@@ -307,9 +327,10 @@ int train_clock_apply(struct train_clock *c,
     for (size_t i = 0; rc == 0 && i < c->n; i++) {
         struct program p = {.matrix = i, .step = step};
         rc = program(c, &p, items, n_items, e);
-        rc = rc != 0 ? rc
-                     : sv_apply_ops(c->apply, &c->replica->states[i], c->ops,
-                                    p.n_ops, c->replica->pool, e);
+        rc = rc != 0
+                 ? rc
+                 : sv_apply_ops(c->tools->apply, &c->replica->states[i],
+                                c->tools->ops, p.n_ops, c->replica->pool, e);
     }
     return rc;
 }

@@ -23,15 +23,12 @@ struct train_clock_work {
     uint64_t n_u_dense; /* and that dense u would have. */
 };
 
-struct train_clock {
-    struct train_replica *replica; /* Not owned. */
-    const struct dataset *data;    /* The own shard. Not owned. */
-    uint32_t self;
-    size_t n; /* Matrices. */
-    struct dataset_sampler sampler;
-    uint32_t *rows;                   /* (batch) rows of the minibatch. */
-    struct sv_batch *own;             /* (n) what this clock computed. */
-    struct sv_codec_scratch *scratch; /* (threads). */
+/* Memory that clocks reuse. Those that one thread drives, of one model, may
+ * share it. */
+struct train_clock_tools {
+    size_t n_scratch;                 /* Threads. */
+    size_t n;                         /* Matrices. */
+    struct sv_codec_scratch *scratch; /* (n_scratch). */
     struct buf bytes;                 /* Encoding. */
     struct sv_batch *came;            /* (came_room, n) decoded batches. */
     size_t came_room;                 /* Clocks' worth of batches. */
@@ -40,11 +37,29 @@ struct train_clock {
     struct sv_apply *apply;
 };
 
+/* Errors: ERR_NOMEM; @t needs fini all the same. */
+int train_clock_tools_init(struct train_clock_tools *t,
+                           const struct train_replica *replica,
+                           struct err *e);
+void train_clock_tools_fini(struct train_clock_tools *t);
+
+struct train_clock {
+    struct train_replica *replica; /* Not owned. */
+    const struct dataset *data;    /* The own shard. Not owned. */
+    uint32_t self;
+    size_t n; /* Matrices. */
+    struct dataset_sampler sampler;
+    uint32_t *rows;                  /* (batch) rows of the minibatch. */
+    struct sv_batch *own;            /* (n) what this clock computed. */
+    struct train_clock_tools *tools; /* Not owned. */
+};
+
 /* Errors: ERR_NOMEM; @c needs fini all the same. */
 int train_clock_init(struct train_clock *c,
                      struct train_replica *replica,
                      const struct dataset *data,
                      uint32_t self,
+                     struct train_clock_tools *tools,
                      struct err *e);
 void train_clock_fini(struct train_clock *c);
 

@@ -19,6 +19,7 @@ struct loop {
     struct train_summary *s;
     const struct train_run *run;
     struct train_replica *replica;
+    struct train_clock_tools tools;
     struct train_clock clock;
     struct ckpt_step step;
     struct buf bytes;             /* Of step and digest records. */
@@ -39,14 +40,20 @@ static void lap(uint64_t *t, double *sum, double *now)
 
 static int loop_init(struct loop *l, struct err *e)
 {
+    int rc;
+
     buf_init(&l->bytes);
     ckpt_step_init(&l->step);
-    return train_clock_init(&l->clock, l->replica, l->o.data, l->o.self, e);
+    rc = train_clock_tools_init(&l->tools, l->replica, e);
+    return rc != 0 ? rc
+                   : train_clock_init(&l->clock, l->replica, l->o.data,
+                                      l->o.self, &l->tools, e);
 }
 
 static void loop_fini(struct loop *l)
 {
     train_clock_fini(&l->clock);
+    train_clock_tools_fini(&l->tools);
     buf_fini(&l->bytes);
     ckpt_step_fini(&l->step);
 }
@@ -130,22 +137,18 @@ static int log_step(struct loop *l,
 /* Take the digest of W_@clock: for the log, and for the others. */
 static int take_digest(struct loop *l, uint64_t clock, struct err *e)
 {
-    struct hash128 all[MODEL_PARAMS_MAX], joint;
+    struct hash128 all[MODEL_PARAMS_MAX];
+    struct hash128 joint = train_replica_digest(l->replica, all);
     struct blob *b;
     int rc = 0;
 
     buf_reset(&l->bytes);
     for (size_t i = 0; rc == 0 && i < l->replica->n_states; i++) {
-        all[i] = hash_mat(l->replica->mats[i]);
         rc = ckpt_digest_write(&l->bytes, 0, l->o.self, clock, (uint16_t)i,
                                all[i]);
     }
     if (rc != 0) {
         return err_set(e, rc, "digest record");
-    }
-    joint = all[0];
-    if (l->replica->n_states > 1) {
-        joint.low = hash64(all, l->replica->n_states * sizeof all[0]);
     }
     l->s->digest = all[0];
     l->s->has_digest = true;

@@ -90,6 +90,21 @@ void train_replica_close(struct train_replica *r)
     memset(r, 0, sizeof *r);
 }
 
+struct hash128 train_replica_digest(const struct train_replica *r,
+                                    struct hash128 *all)
+{
+    struct hash128 joint;
+
+    for (size_t i = 0; i < r->n_states; i++) {
+        all[i] = hash_mat(r->mats[i]);
+    }
+    joint = all[0];
+    if (r->n_states > 1) {
+        joint.low = hash64(all, r->n_states * sizeof all[0]);
+    }
+    return joint;
+}
+
 static int compare_u32(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;

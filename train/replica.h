@@ -4,6 +4,7 @@
 #define TRAIN_REPLICA_H_
 
 #include "ckpt/reader.h"
+#include "core/hash.h"
 #include "models/model.h"
 #include "sv/apply.h"
 #include "train/run.h"
@@ -39,6 +40,11 @@ int train_replica_open(struct train_replica *r,
                        struct pool *pool,
                        struct err *e);
 void train_replica_close(struct train_replica *r);
+
+/* The digests of its matrices to @all (n_states), and one of them all, which
+ * peers exchange. */
+struct hash128 train_replica_digest(const struct train_replica *r,
+                                    struct hash128 *all);
 
 /* Replay to W_@clock (TRAIN_CLOCK_LAST: as far as the log goes), from where the
  * states are or, if that is behind it, from the beginning. @progress may be
