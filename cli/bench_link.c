@@ -1,6 +1,7 @@
 #include "cli/bench.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/say.h"
@@ -166,5 +167,10 @@ int bench_link(int argc, char **argv)
                                    .phase_ns = opts.phase_ns,
                                    .timeout_ns = opts.timeout_ns,
                                    .log = &log};
+    if (opts.provider != NULL && strcmp(opts.provider, "shm") == 0) {
+        return say_usage(&COMMAND,
+                         "shm cannot be measured: its endpoints stay stuck when"
+                         " one ends");
+    }
     return pair || opts.provider != NULL ? run_one(&o) : run_all(&o);
 }

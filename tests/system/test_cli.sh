@@ -282,5 +282,16 @@ exits 0 "$lyre" bench link --provider net --time 20ms
 says out "round trip"
 exits 2 "$lyre" bench link --provider nope
 says err "lyre: no provider nope"
+exits 2 "$lyre" bench link --provider shm
+says err "shm cannot be measured"
+
+echo "installing"
+cmake --install "$(dirname "$lyre")" --prefix "$work/there" >out 2>err ||
+    fail "cmake --install"
+[ -x there/bin/lyre ] && [ -s there/share/man/man1/lyre.1 ] ||
+    fail "the program or its man page is not there"
+printf '#include "models/model.h"\nint main(void) { return 0; }\n' >model.c
+cc -std=c11 -I there/include/lyre -c model.c -o model.o ||
+    fail "models/model.h does not compile where it is installed"
 
 echo "all is well"

@@ -39,9 +39,9 @@ for mode in bsp pipeline:2 ssp:2 asp; do
     verify "mode-$mode" 4
 done
 for optimizer in sgd momentum rowgrad adagrad; do
-    train "optimizer-$optimizer" --peers 2 --threads 2 --optimizer "$optimizer" \
+    train "optimizer-$optimizer" --peers 4 --threads 1 --optimizer "$optimizer" \
         --decay 1e-4 --sparsify 0.01
-    verify "optimizer-$optimizer" 2
+    verify "optimizer-$optimizer" 4
 done
 train dense-u --peers 2 --sparsify 0 --bias
 verify dense-u 2
