@@ -8,11 +8,11 @@
 #include "sv/gaps.h"
 #include "sv/shuffle.h"
 
-#define SAMPLE_PIECES     4
-#define SAMPLE_PIECE_SIZE ((size_t)2048)
-#define SAMPLE_SIZE       (SAMPLE_PIECES * SAMPLE_PIECE_SIZE)
-#define SNAPPY_SIZE_MIN   128 /* Payloads that are too small to gain. */
-#define SNAPPY_SKIP_MAX   255
+#define SAMPLE_PIECES   4
+#define SAMPLE_SIZE     ((size_t)8192)
+#define PLANES_SIZE     ((size_t)32768) /* They gain by their length. */
+#define SNAPPY_SIZE_MIN 128 /* Payloads that are too small to gain. */
+#define SNAPPY_SKIP_MAX 255
 
 enum coef_form { COEF_EACH = 0, COEF_ONE = 1 };
 
@@ -96,24 +96,26 @@ static struct sv_values_plain put_vecs(const struct sv_vecs *x,
     return sv_values_put(&s->raw, x, codec, &s->values);
 }
 
-/* A few pieces of @size bytes at @data, evenly spread, as one. They begin at a
- * multiple of @w. Return their size: all, if there is room for all. */
-static size_t
-take_sample(uint8_t *sample, const uint8_t *data, size_t size, size_t w)
+/* A few pieces of @size bytes at @data, evenly spread, as one of @most. They
+ * begin at a multiple of @w. Return the size: less, if there is not more. */
+static size_t take_sample(uint8_t *sample,
+                          size_t most,
+                          const uint8_t *data,
+                          size_t size,
+                          size_t w)
 {
-    size_t step;
+    size_t piece = most / SAMPLE_PIECES, step;
 
-    if (size <= SAMPLE_SIZE) {
+    if (size <= most) {
         memcpy(sample, data, size);
         return size;
     }
-    step = (size - SAMPLE_PIECE_SIZE) / (SAMPLE_PIECES - 1);
+    step = (size - piece) / (SAMPLE_PIECES - 1);
     step -= step % w;
     for (size_t i = 0; i < SAMPLE_PIECES; i++) {
-        memcpy(sample + i * SAMPLE_PIECE_SIZE, data + i * step,
-               SAMPLE_PIECE_SIZE);
+        memcpy(sample + i * piece, data + i * step, piece);
     }
-    return SAMPLE_SIZE;
+    return most;
 }
 
 /* Compress to s->packed. False if it does not work out. */
@@ -143,8 +145,9 @@ compress_much(struct sv_codec_scratch *s, const void *data, size_t size)
 static size_t
 estimate(struct sv_codec_scratch *s, const uint8_t *data, size_t size, size_t w)
 {
-    uint8_t sample[SAMPLE_SIZE], planes[SAMPLE_SIZE];
-    size_t n = take_sample(sample, data, size, w);
+    uint8_t sample[PLANES_SIZE], planes[PLANES_SIZE];
+    size_t n =
+        take_sample(sample, w > 1 ? PLANES_SIZE : SAMPLE_SIZE, data, size, w);
 
     if (w > 1) {
         sv_shuffle(planes, sample, n / w, w);

@@ -4,24 +4,24 @@
 
 static void part_2(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
 {
-    uint8_t *restrict to_1 = to + n;
+    uint8_t *restrict low = to + n;
 
     for (size_t i = 0; i < n; i++) {
-        to[i] = from[2 * i];
-        to_1[i] = from[2 * i + 1];
+        low[i] = from[2 * i];
+        to[i] = from[2 * i + 1];
     }
 }
 
 static void part_4(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
 {
-    uint8_t *restrict to_1 = to + n, *restrict to_2 = to_1 + n;
-    uint8_t *restrict to_3 = to_2 + n;
+    uint8_t *restrict to_2 = to + n, *restrict to_1 = to_2 + n;
+    uint8_t *restrict to_0 = to_1 + n;
 
     for (size_t i = 0; i < n; i++) {
-        to[i] = from[4 * i];
+        to_0[i] = from[4 * i];
         to_1[i] = from[4 * i + 1];
         to_2[i] = from[4 * i + 2];
-        to_3[i] = from[4 * i + 3];
+        to[i] = from[4 * i + 3];
     }
 }
 
@@ -39,8 +39,8 @@ static void
 join_2(uint8_t *restrict to, const uint8_t *restrict planes, size_t n, size_t m)
 {
     for (size_t i = 0; i < m; i++) {
-        to[2 * i] = planes[i];
-        to[2 * i + 1] = planes[n + i];
+        to[2 * i] = planes[n + i];
+        to[2 * i + 1] = planes[i];
     }
 }
 
@@ -48,10 +48,10 @@ static void
 join_4(uint8_t *restrict to, const uint8_t *restrict planes, size_t n, size_t m)
 {
     for (size_t i = 0; i < m; i++) {
-        to[4 * i] = planes[i];
-        to[4 * i + 1] = planes[n + i];
-        to[4 * i + 2] = planes[2 * n + i];
-        to[4 * i + 3] = planes[3 * n + i];
+        to[4 * i] = planes[3 * n + i];
+        to[4 * i + 1] = planes[2 * n + i];
+        to[4 * i + 2] = planes[n + i];
+        to[4 * i + 3] = planes[i];
     }
 }
 

@@ -12,8 +12,8 @@ enum { N_MAX = 100 };
 static void test_planes_hold_the_bytes_of_a_kind(void **state)
 {
     const uint8_t from[] = {1, 2, 3, 4, 5, 6, 7, 8};
-    const uint8_t by_4[] = {1, 5, 2, 6, 3, 7, 4, 8};
-    const uint8_t by_2[] = {1, 3, 5, 7, 2, 4, 6, 8};
+    const uint8_t by_4[] = {4, 8, 3, 7, 2, 6, 1, 5};
+    const uint8_t by_2[] = {2, 4, 6, 8, 1, 3, 5, 7};
     uint8_t to[8];
 
     (void)state;
