@@ -14,7 +14,8 @@
 /* A message on its way, or in the inbox of its receiver. */
 struct parcel {
     uint64_t depart_ns; /* When its last byte has left the sender. */
-    uint64_t due_ns;    /* When it arrives. */
+    uint64_t due_ns;    /* When it arrives; if in_ns: its first byte. */
+    uint64_t in_ns;     /* How long it will keep the receiver's link busy. */
     uint64_t sequence;  /* Breaks ties: sent first, delivered first. */
     p2p_peer to;
     bool lost; /* It takes its time, and is not delivered. */
@@ -22,12 +23,22 @@ struct parcel {
     struct parcel *next; /* In the inbox. */
 };
 
+/* A message that has not left, as its sender remembers it. */
+struct departure {
+    uint64_t depart_ns;
+    p2p_peer to;
+};
+
 struct endpoint {
     struct p2p_transport base; /* Must be first. */
     struct p2p_sim *net;
     p2p_peer self;
-    uint64_t link_free_ns; /* When the link out is idle again. */
-    struct parcel *inbox;  /* Oldest first. */
+    uint64_t link_free_ns;  /* When the link out is idle again. */
+    uint64_t in_free_ns;    /* When the link in is. */
+    struct departure *line; /* (line_room) A ring: next to leave first. */
+    size_t line_first, n_line, line_room;
+    uint32_t *waiting;    /* (n_peers) Messages of the line, by receiver. */
+    struct parcel *inbox; /* Oldest first. */
     struct parcel **inbox_end;
     struct p2p_stats *stats; /* (n_peers) */
 };
@@ -109,21 +120,64 @@ static struct parcel *wire_pop(struct p2p_sim *net)
     return top;
 }
 
+/* Forget the messages that have left. A link carries one after another, so
+ * they leave in the order they were sent. */
+static void line_advance(struct endpoint *self)
+{
+    while (self->n_line > 0 &&
+           self->line[self->line_first].depart_ns <= self->net->now_ns) {
+        self->waiting[self->line[self->line_first].to]--;
+        self->line_first = (self->line_first + 1) % self->line_room;
+        self->n_line--;
+    }
+}
+
+static bool line_reserve(struct endpoint *self)
+{
+    size_t room = self->line_room == 0 ? 64 : 2 * self->line_room;
+    struct departure *line;
+
+    if (self->n_line < self->line_room) {
+        return true;
+    }
+    line = malloc(room * sizeof *line);
+    if (line == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < self->n_line; i++) {
+        line[i] = self->line[(self->line_first + i) % self->line_room];
+    }
+    free(self->line);
+    self->line = line;
+    self->line_first = 0;
+    self->line_room = room;
+    return true;
+}
+
+/* There is room. */
+static void line_put(struct endpoint *self, const struct parcel *p)
+{
+    if (p->depart_ns > self->net->now_ns) {
+        size_t at = (self->line_first + self->n_line++) % self->line_room;
+        self->line[at] = (struct departure){p->depart_ns, p->to};
+        self->waiting[p->to]++;
+    }
+}
+
+static void line_clear(struct endpoint *self)
+{
+    self->n_line = 0;
+    memset(self->waiting, 0,
+           self->net->options.n_peers * sizeof self->waiting[0]);
+}
+
 static size_t sim_pending(const struct p2p_transport *t, p2p_peer peer)
 {
-    const struct endpoint *self = (const struct endpoint *)t;
-    const struct p2p_sim *net = self->net;
-    size_t n = 0;
+    const struct endpoint *x = (const struct endpoint *)t;
+    struct endpoint *self = &x->net->endpoints[x->self];
 
-    if (self->link_free_ns <= net->now_ns) {
-        return 0;
-    }
-    for (size_t i = 0; i < net->n_wire; i++) {
-        const struct parcel *p = net->wire[i];
-        n += p->msg.peer == self->self && p->to == peer &&
-             p->depart_ns > net->now_ns;
-    }
-    return n;
+    line_advance(self);
+    return self->waiting[peer];
 }
 
 /* How long a body of @size bytes keeps the link busy. */
@@ -153,6 +207,10 @@ static void parcel_fate(struct endpoint *self, struct parcel *p, size_t size)
     p->due_ns = p->depart_ns + o->delay_ns_min +
                 rng_below(o->seed, delay, p->sequence,
                           o->delay_ns_max - o->delay_ns_min + 1);
+    if (o->limit_in) {
+        p->in_ns = link_ns(o, size);
+        p->due_ns -= p->in_ns;
+    }
     p->lost = net->cut[self->self * o->n_peers + p->to] ||
               rng_below(o->seed, loss, p->sequence, 1000) < o->loss_permille;
 }
@@ -175,7 +233,7 @@ static int sim_send(struct p2p_transport *t, struct p2p_msg *msg, struct err *e)
                        SIM_PENDING_MAX, msg->peer);
     }
     p = calloc(1, sizeof *p);
-    if (p == NULL || !wire_reserve(net)) {
+    if (p == NULL || !wire_reserve(net) || !line_reserve(self)) {
         free(p);
         return err_set(e, ERR_NOMEM, "message to peer %u", msg->peer);
     }
@@ -188,6 +246,8 @@ static int sim_send(struct p2p_transport *t, struct p2p_msg *msg, struct err *e)
     }
     msg->body = NULL;
     parcel_fate(self, p, size);
+    line_advance(self);
+    line_put(self, p);
     wire_push(net, p);
     stats->msgs_sent++;
     stats->bytes_sent += wire_bytes(size);
@@ -256,6 +316,7 @@ static void sim_close(struct p2p_transport *t)
         }
     }
     self->link_free_ns = net->now_ns;
+    line_clear(self);
 }
 
 static const struct p2p_transport_ops SIM_OPS = {
@@ -278,7 +339,8 @@ static bool endpoint_init(struct p2p_sim *net, p2p_peer i)
     x->self = i;
     x->inbox_end = &x->inbox;
     x->stats = calloc(net->options.n_peers, sizeof x->stats[0]);
-    return x->stats != NULL;
+    x->waiting = calloc(net->options.n_peers, sizeof x->waiting[0]);
+    return x->stats != NULL && x->waiting != NULL;
 }
 
 struct p2p_sim *p2p_sim_create(const struct p2p_sim_options *options)
@@ -317,10 +379,13 @@ void p2p_sim_destroy(struct p2p_sim *net)
     }
     for (p2p_peer i = 0; net->endpoints != NULL && i < net->options.n_peers;
          i++) {
-        if (net->endpoints[i].stats != NULL) {
-            sim_close(&net->endpoints[i].base);
-            free(net->endpoints[i].stats);
+        struct endpoint *x = &net->endpoints[i];
+        if (x->stats != NULL && x->waiting != NULL) {
+            sim_close(&x->base);
         }
+        free(x->stats);
+        free(x->waiting);
+        free(x->line);
     }
     for (size_t i = 0; i < net->n_wire; i++) {
         parcel_free(net->wire[i]);
@@ -370,12 +435,28 @@ static void deliver(struct p2p_sim *net, struct parcel *p)
     x->inbox_end = &p->next;
 }
 
+/* The first byte is there, and the rest comes through the link in, behind what
+ * came before. There is room: the parcel was there just now. */
+static void pass_in(struct p2p_sim *net, struct parcel *p)
+{
+    uint64_t *free_ns = &net->endpoints[p->to].in_free_ns;
+
+    *free_ns = (*free_ns > net->now_ns ? *free_ns : net->now_ns) + p->in_ns;
+    p->due_ns = *free_ns;
+    p->in_ns = 0;
+    wire_push(net, p);
+}
+
 bool p2p_sim_step(struct p2p_sim *net, uint64_t until_ns, p2p_peer *to)
 {
     while (net->n_wire > 0 && net->wire[0]->due_ns <= until_ns) {
         struct parcel *p = wire_pop(net);
 
         net->now_ns = p->due_ns;
+        if (p->in_ns > 0 && !p->lost) {
+            pass_in(net, p);
+            continue;
+        }
         if (p->lost) {
             parcel_free(p);
             continue;

@@ -21,6 +21,7 @@ struct p2p_sim_options {
     uint64_t delay_ns_max;  /* Above delay_ns_min: messages overtake. */
     uint32_t loss_permille; /* Messages lost, in thousandths. */
     uint64_t bytes_per_s;   /* Of each peer's link out, 0: no limit. */
+    bool limit_in;          /* Its link in is as fast, and no faster. */
 };
 
 struct p2p_sim;

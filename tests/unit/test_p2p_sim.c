@@ -220,6 +220,38 @@ static void test_a_limited_link_takes_its_time(void **state)
     p2p_sim_destroy(sim);
 }
 
+/* Peers 1 and 2 send 10 ms worth of bytes to peer 0 at once. */
+static void times_of_two(bool limit_in, uint64_t first_ms, uint64_t second_ms)
+{
+    struct p2p_sim_options o = {.n_peers = 3,
+                                .bytes_per_s = 1000000,
+                                .delay_ns_min = CLOCK_MS,
+                                .delay_ns_max = CLOCK_MS,
+                                .limit_in = limit_in};
+    struct p2p_sim *sim = p2p_sim_create(&o);
+    p2p_peer to;
+
+    for (p2p_peer p = 1; p < 3; p++) {
+        struct p2p_msg msg = {.peer = 0, .type = 16};
+        msg.body = blob_create(10000 - WIRE_HEADER_SIZE);
+        memset(msg.body->data, 0, msg.body->size);
+        assert_int_equal(p2p_send(p2p_sim_endpoint(sim, p), &msg, NULL), 0);
+    }
+    assert_true(p2p_sim_step(sim, CLOCK_S, &to));
+    assert_int_equal(p2p_sim_now_ns(sim), first_ms * CLOCK_MS);
+    assert_true(p2p_sim_step(sim, CLOCK_S, &to));
+    assert_int_equal(p2p_sim_now_ns(sim), second_ms * CLOCK_MS);
+    assert_false(p2p_sim_step(sim, CLOCK_S, &to));
+    p2p_sim_destroy(sim);
+}
+
+static void test_messages_share_the_link_of_their_receiver(void **state)
+{
+    (void)state;
+    times_of_two(false, 11, 11);
+    times_of_two(true, 11, 21);
+}
+
 static void test_loss_can_be_turned_on_and_off(void **state)
 {
     struct p2p_sim_options o = {.n_peers = 2};
@@ -265,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_equal_times_keep_the_order_of_sending),
         cmocka_unit_test(test_a_cut_loses_what_is_on_its_way),
         cmocka_unit_test(test_a_limited_link_takes_its_time),
+        cmocka_unit_test(test_messages_share_the_link_of_their_receiver),
         cmocka_unit_test(test_loss_can_be_turned_on_and_off),
         cmocka_unit_test(test_faults_come_when_asked_for),
     };
