@@ -15,6 +15,16 @@ static double h(const struct select_grams *g, uint32_t r, uint32_t s)
     return g->g1[at] * g->g2[at];
 }
 
+double select_zero(const struct select_grams *g)
+{
+    double most = 0;
+
+    for (uint32_t r = 0; r < g->n; r++) {
+        most = fmax(most, h(g, r, r));
+    }
+    return SELECT_ZERO * most;
+}
+
 /* Inner product of pair @r with the update. */
 static double target(const struct select_grams *g, uint32_t r)
 {

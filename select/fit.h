@@ -27,6 +27,12 @@ struct select_grams {
     const double *g2; /* (n, n) of v. */
 };
 
+/* The squared norm up to which a pair counts as zero: SELECT_ZERO of that of
+ * the largest pair. Rounding hides such a pair in the update, and a weight that
+ * made it stand for others would be out of all proportion. */
+#define SELECT_ZERO 1e-14
+double select_zero(const struct select_grams *g);
+
 /* Set the weights @w (m) of the pairs @index (m, each once).
  *
  * Where H[I, I] is singular, a ridge is added to its diagonal, in steps of ten

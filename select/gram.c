@@ -13,8 +13,13 @@
 #define CHUNK         256 /* Columns turned to double at once. */
 #define BAND          32  /* Rows of G that a task sums. */
 
-/* Sparse vectors with more than 1 in FULL entries are multiplied as dense. */
-#define FULL 12
+/* Sparse vectors with more than 1 in FULL entries are multiplied as dense: that
+ * is where both cost the same. */
+#define FULL 6
+
+/* Squared norms that float can have with all their digits. */
+#define FLOAT_MIN 1e-28
+#define FLOAT_MAX 1e38
 
 static int no_memory(uint32_t n, struct err *e)
 {
@@ -47,6 +52,7 @@ struct pieces {
     const float *scale;          /* In float. */
     uint32_t n, len, n_pieces;
     float *sum32;  /* (pieces, n, n). */
+    double *norm2; /* (n) in float: without scales. */
     double *sum64; /* (pieces, n, n). */
     double *chunk; /* (threads, n, CHUNK), in double. */
     double *g;
@@ -88,16 +94,17 @@ static void fold32(void *arg, size_t index, size_t thread)
 
     (void)thread;
     for (uint32_t r = (uint32_t)index * BAND; r < n && r / BAND == index; r++) {
-        double a = p->scale == NULL ? 1 : (double)p->scale[r];
+        double a = p->scale == NULL ? 1 : (double)p->scale[r], sum = 0;
         for (uint32_t s = 0; s <= r; s++) {
             const float *from = p->sum32 + (size_t)r * n + s;
-            double sum = 0;
+            sum = 0;
             for (uint32_t i = 0; i < p->n_pieces; i++) {
                 sum += (double)from[i * square(n)];
             }
             p->g[(size_t)r * n + s] =
                 a * (p->scale == NULL ? 1 : (double)p->scale[s]) * sum;
         }
+        p->norm2[r] = sum;
     }
 }
 
@@ -126,6 +133,25 @@ static void mirror(double *g, uint32_t n)
     }
 }
 
+/* Whether float has done for @x what double would. */
+static bool fits_float(const struct sv_vecs *x, const double *norm2)
+{
+    for (uint32_t r = 0; r < x->n; r++) {
+        struct sv_vec v = sv_vecs_get(x, r);
+        uint32_t i = 0;
+        if (norm2[r] >= FLOAT_MIN && norm2[r] <= FLOAT_MAX) {
+            continue;
+        }
+        while (i < v.nnz && v.val[i] == 0) {
+            i++;
+        }
+        if (i < v.nnz) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int gram_dense(const struct sv_vecs *x,
                       const float *scale,
                       struct pool *pool,
@@ -133,15 +159,26 @@ static int gram_dense(const struct sv_vecs *x,
                       struct err *e)
 {
     struct pieces p = {.x = x, .scale = scale, .g = g};
+    struct select_rows rows = {0};
+    bool fits;
 
     pieces_init(&p, x->n, x->len);
     p.sum32 = malloc(p.n_pieces * square(p.n) * sizeof *p.sum32);
-    if (p.sum32 == NULL) {
+    p.norm2 = malloc(p.n * sizeof *p.norm2);
+    if (p.sum32 == NULL || p.norm2 == NULL) {
+        free(p.sum32);
+        free(p.norm2);
         return no_memory(p.n, e);
     }
     pool_run(pool, p.n_pieces, piece32, &p);
     pool_run(pool, (p.n + BAND - 1) / BAND, fold32, &p);
+    fits = fits_float(x, p.norm2);
     free(p.sum32);
+    free(p.norm2);
+    if (!fits) {
+        select_rows_put(&rows, x, scale);
+        return select_gram_exact(&rows, pool, g, e);
+    }
     mirror(g, p.n);
     return check(g, p.n, e);
 }

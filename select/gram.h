@@ -25,11 +25,12 @@
 /* The Gram matrix of @x, its rows scaled by @scale (n; NULL: ones).
  *
  * Dense vectors are multiplied in float, in pieces that are summed in double;
- * sparse ones column by column in double. Vectors shorter than 1e-19 count as
- * zero when dense. The result does not depend on the number of threads.
+ * in double if a square would leave the range of float. Sparse ones are
+ * multiplied column by column in double. The result does not depend on the
+ * number of threads.
  *
  * Shape:  @g (n, n), both triangles.
- * Errors: ERR_NOMEM, ERR_NOT_FINITE (an inner product is; names the vector).
+ * Errors: ERR_NOMEM, ERR_NOT_FINITE (an entry or scale is; names the vector).
  * Cost:   dense n^2 len flops; sparse: the sum over columns of the squared
  *         number of vectors that have it, or as dense where they are full. */
 int select_gram(const struct sv_vecs *x,

@@ -44,6 +44,8 @@ static int side_init(struct side *s,
                      const struct select_grams *g,
                      uint32_t C)
 {
+    const double zero = select_zero(g);
+
     *s = (struct side){.a = a, .b = b, .n = g->n};
     s->l = malloc(((size_t)C + 2) * g->n * sizeof *s->l);
     if (s->l == NULL) {
@@ -53,8 +55,7 @@ static int side_init(struct side *s,
     s->d0 = s->d + g->n;
     for (uint32_t r = 0; r < g->n; r++) {
         size_t at = (size_t)r * g->n + r;
-        /* Half of a pair is no candidate. */
-        bool counts = g->g1[at] * g->g2[at] > 0;
+        bool counts = g->g1[at] * g->g2[at] > zero;
         s->d[r] = s->d0[r] = counts ? side_entry(s, at) : 0;
         s->total += s->d0[r];
     }

@@ -12,7 +12,7 @@
  * When nothing is left on either side but some update is (three outer products
  * of two vectors, say), the residual of the outer products decides, which is
  * the same step on H = G1 o G2 (select/fit.h). When that is spanned too, fewer
- * pairs than asked for are chosen. Pairs that are zero never are.
+ * pairs than asked for are chosen. Pairs that count as zero never are.
  *
  * A residual below SELECT_JCSS_SPANNED of the vector's own squared norm counts
  * as zero, so the chosen rows of H are far enough from singular to solve with.

@@ -1,6 +1,7 @@
 #include "select/select.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/hash.h"
@@ -87,14 +88,15 @@ static int choose(const struct select_spec *s,
     return select_jcss(&c->g, &o, c->index, &c->m, e);
 }
 
-/* Pairs that are not zero. */
+/* Pairs that do not count as zero. */
 static uint32_t candidates(const struct select_grams *g)
 {
+    const double zero = select_zero(g);
     uint32_t n = 0;
 
     for (uint32_t r = 0; r < g->n; r++) {
         size_t at = (size_t)r * g->n + r;
-        n += g->g1[at] * g->g2[at] > 0;
+        n += g->g1[at] * g->g2[at] > zero;
     }
     return n;
 }
@@ -125,9 +127,13 @@ static int choice_put(const struct choice *c,
 {
     for (uint32_t i = 0; i < c->m; i++) {
         uint32_t r = c->index[i];
-        int rc = sv_batch_append(out, (float)(c->w[i] * (double)in->coef[r]),
-                                 sv_vecs_get(&in->u, r), sv_vecs_get(&in->v, r),
-                                 in->sample[r], e);
+        float coef = (float)(c->w[i] * (double)in->coef[r]);
+        int rc = isfinite(coef)
+                     ? sv_batch_append(out, coef, sv_vecs_get(&in->u, r),
+                                       sv_vecs_get(&in->v, r), in->sample[r], e)
+                     : err_set(e, ERR_NOT_FINITE,
+                               "pair %u of %u: its new coef is not finite", r,
+                               in->n);
         if (rc != 0) {
             return rc;
         }

@@ -18,7 +18,7 @@
 #include "select/spec.h"
 #include "sv/batch.h"
 
-#define SELECT_N_MAX 16384 /* Pairs to select from: memory grows as n^2. */
+#define SELECT_N_MAX 4096 /* Pairs to select from: memory grows as n^2. */
 
 struct select_job {
     const struct sv_batch *in;
@@ -34,9 +34,9 @@ struct select_job {
  * float, SELECT_ERROR_FLOOR. Under svd the update is that of the batch and of
  * what was carried.
  *
- * There may be fewer pairs than asked for: pairs that are zero, equal to others
- * or spanned by them are not needed. If none is left out, coefs are as they
- * were and the error is 0.
+ * There may be fewer pairs than asked for: pairs that count as zero
+ * (select/fit.h), are equal to others or spanned by them are not needed. If no
+ * others are left out than zeros, coefs are as they were and the error is 0.
  *
  * Shape:  @out is initialized for the J and K of job->in. Its forms become
  *         those of job->in, dense under svd; its rate that of job->in.

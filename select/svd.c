@@ -206,6 +206,10 @@ static int terms_put(const struct svd *x,
     }
     for (uint32_t i = 0; i < m; i++) {
         b->coef[i] = (float)x->s[from + i];
+        if (!isfinite(b->coef[i])) {
+            return err_set(e, ERR_NOT_FINITE,
+                           "a singular value of %u pairs is not finite", x->n);
+        }
     }
     rc = side_put(x, from, true, pool, b, e);
     return rc != 0 ? rc : side_put(x, from, false, pool, b, e);

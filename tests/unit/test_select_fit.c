@@ -174,6 +174,22 @@ static void test_no_update_has_no_error(void **state)
     assert_int_equal(select_fit(&g, NULL, 0, NULL, &e), 0);
 }
 
+static void test_zero_is_what_is_small_beside_the_largest_pair(void **state)
+{
+    struct select_grams g;
+    struct pairs p;
+
+    (void)state;
+    memset(&p, 0, sizeof p);
+    g = derive(&p);
+    assert_true(select_zero(&g) == 0);
+    p.u[3][1] = 1;
+    p.v[3][2] = 100;
+    p.u[5][0] = p.v[5][0] = 2;
+    g = derive(&p);
+    assert_true(fabs(select_zero(&g) - 1e-10) < 1e-20);
+}
+
 static void test_weights_of_what_is_not_finite_are_refused(void **state)
 {
     const uint32_t index[] = {4, 5};
@@ -196,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_all_pairs_weigh_one),
         cmocka_unit_test(test_equal_pairs_share_a_weight),
         cmocka_unit_test(test_no_update_has_no_error),
+        cmocka_unit_test(test_zero_is_what_is_small_beside_the_largest_pair),
         cmocka_unit_test(test_weights_of_what_is_not_finite_are_refused),
     };
 

@@ -394,6 +394,46 @@ static void test_an_empty_batch_stays_empty(void **state)
     }
 }
 
+/* Zeros, copies, opposites and sizes of all kinds in few dimensions. */
+static void fill_odd(struct pairs *p)
+{
+    static const float SIZES[] = {0, 1, 1, -1, 1e-4f, 1e4f, 1e-20f};
+
+    memset(p, 0, sizeof *p);
+    p->n = (uint32_t)(draw() % (N_MAX + 1));
+    for (uint32_t r = 0; r < p->n; r++) {
+        uint32_t like = r > 0 && draw() % 3 == 0 ? (uint32_t)(draw() % r) : r;
+        float u = SIZES[draw() % 7], v = SIZES[draw() % 7];
+        uint32_t n_u = 1 + (uint32_t)(draw() % 4);
+        uint32_t n_v = 1 + (uint32_t)(draw() % K);
+        p->coef[r] = SIZES[draw() % 7];
+        for (uint32_t j = 0; j < n_u; j++) {
+            p->u[r][j] = like == r ? u * number() : p->u[like][j];
+        }
+        for (uint32_t k = 0; k < n_v; k++) {
+            p->v[r][k] = like == r ? v * number() : p->v[like][k];
+        }
+    }
+}
+
+static void test_odd_batches_are_selected_from_as_well(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 100 * N_KINDS; i++) {
+        struct pairs p;
+        struct sv_batch in, out;
+        double error;
+        fill_odd(&p);
+        batch_of(&in, &p, NULL, draw() % 2, draw() % 2);
+        error = run(KINDS[i % N_KINDS], &in, NULL, &out);
+        assert_true(error >= 0 && error < 1 + SELECT_ERROR_FLOOR);
+        assert_true(out.n <= p.n);
+        assert_int_equal(sv_batch_find_not_finite(&out), out.n);
+        sv_batch_fini(&in);
+        sv_batch_fini(&out);
+    }
+}
+
 static void test_threads_do_not_change_a_bit(void **state)
 {
     struct pool *pool;
@@ -446,6 +486,59 @@ static void test_other_draws_choose_other_pairs(void **state)
     sv_batch_fini(&out);
 }
 
+/* Pairs near one of six, each with noise of a fifth of its norm. */
+static void fill_clusters(struct pairs *p, uint64_t seed)
+{
+    uint64_t stream = rng_stream(RNG_TEST, 2, 0), i = 0;
+
+    p->n = N_MAX;
+    for (uint32_t r = 0; r < p->n; r++) {
+        uint64_t like = rng_below(seed, stream, i++, 6) << 20;
+        p->coef[r] = -0.01f;
+        for (uint32_t j = 0; j < J; j++) {
+            p->u[r][j] = rng_normal(seed, stream + 1, like + j) +
+                         0.2f * rng_normal(seed, stream + 2, i++);
+        }
+        for (uint32_t k = 0; k < K; k++) {
+            p->v[r][k] = rng_normal(seed, stream + 3, like + k) +
+                         0.2f * rng_normal(seed, stream + 4, i++);
+        }
+    }
+}
+
+/* What choosing without weights would leave: coefs as they are, or times B/C.
+ */
+static double
+error_times(const struct sv_batch *in, struct sv_batch *out, float times)
+{
+    for (uint32_t i = 0; i < out->n; i++) {
+        out->coef[i] = times * in->coef[out->sample[i]];
+    }
+    return error_naive(in, out);
+}
+
+static void test_weights_make_few_pairs_of_clusters_enough(void **state)
+{
+    const uint64_t n_trials = 20;
+    double weighted = 0, as_they_are = 0, scaled = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < n_trials; seed++) {
+        struct pairs p;
+        struct sv_batch in, out;
+        fill_clusters(&p, seed);
+        batch_of(&in, &p, NULL, false, false);
+        weighted += run("jcss:8", &in, NULL, &out) / (double)n_trials;
+        as_they_are += error_times(&in, &out, 1) / (double)n_trials;
+        scaled += error_times(&in, &out, N_MAX / 8) / (double)n_trials;
+        sv_batch_fini(&in);
+        sv_batch_fini(&out);
+    }
+    assert_true(weighted <= 0.25);
+    assert_true(scaled > 1.5 * weighted);
+    assert_true(as_they_are > 0.7);
+}
+
 static void test_what_cannot_be_is_refused(void **state)
 {
     struct pairs p;
@@ -486,8 +579,10 @@ int main(void)
         cmocka_unit_test(test_equal_and_zero_pairs_are_not_sent),
         cmocka_unit_test(test_an_error_asked_for_is_met_by_the_fewest),
         cmocka_unit_test(test_an_empty_batch_stays_empty),
+        cmocka_unit_test(test_odd_batches_are_selected_from_as_well),
         cmocka_unit_test(test_threads_do_not_change_a_bit),
         cmocka_unit_test(test_other_draws_choose_other_pairs),
+        cmocka_unit_test(test_weights_make_few_pairs_of_clusters_enough),
         cmocka_unit_test(test_what_cannot_be_is_refused),
     };
 
