@@ -338,6 +338,57 @@ static void growth_row(uint32_t B, uint32_t C, uint32_t J)
     bench_fini(&b);
 }
 
+/* Text: few features are in most samples. Entries of @x: @nnz a vector. */
+static uint32_t draw_sparse(uint32_t len, uint32_t nnz, uint32_t *idx)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < len; i++) {
+        float common = 0.7f / (1 + 20 * (float)i / (float)nnz);
+        float rare = 0.5f * (float)nnz / (float)len;
+        if (uniform() < common + rare) {
+            idx[n++] = i;
+        }
+    }
+    return n;
+}
+
+static void
+sparse_row(uint32_t B, uint32_t J, uint32_t K, uint32_t n_u, uint32_t n_v)
+{
+    const struct select_spec s = {.kind = SELECT_JCSS, .C = B / 8};
+    uint32_t *idx = must(malloc(((size_t)J + K) * sizeof *idx));
+    float *val = must(malloc(((size_t)J + K) * sizeof *val));
+    double select[ROUNDS_MAX];
+    struct bench b;
+    struct err e;
+
+    bench_init(&b, 1, 16, 16);
+    sv_batch_fini(&b.in);
+    sv_batch_fini(&b.out);
+    sv_batch_init(&b.in, J, K);
+    sv_batch_init(&b.out, J, K);
+    sv_batch_reset(&b.in, true, true);
+    for (size_t i = 0; i < (size_t)J + K; i++) {
+        val[i] = normal();
+    }
+    for (uint32_t r = 0; r < B; r++) {
+        struct sv_vec u = {draw_sparse(J, n_u, idx), idx, val};
+        struct sv_vec v = {draw_sparse(K, n_v, idx + J), idx + J, val + r};
+        check(sv_batch_append(&b.in, 1, u, v, r, &e), &e);
+    }
+    time_select(&b, &s);
+    for (size_t i = 0; i < n_rounds; i++) {
+        select[i] = time_select(&b, &s);
+    }
+    printf("  %4u %4u %6u %6u %8zu %8zu %9.2f\n", B, B / 8, J, K,
+           sv_vecs_entries(&b.in.u) / B, sv_vecs_entries(&b.in.v) / B,
+           median(select) * 1e3);
+    bench_fini(&b);
+    free(idx);
+    free(val);
+}
+
 static void times(bool quick)
 {
     printf("time of a clock in ms, dense, %d threads; selection also as a "
@@ -358,6 +409,10 @@ static void times(bool quick)
     growth_row(256, 32, 8192);
     growth_row(256, 64, 8192);
     growth_row(512, 32, 8192);
+    printf("jcss of sparse pairs\n"
+           "     B    C      J      K   nnz(u)   nnz(v)        ms\n");
+    sparse_row(256, 141, 32768, 10, 32);
+    sparse_row(256, 1626, 85584, 30, 73);
 }
 
 int main(int argc, char **argv)
