@@ -59,6 +59,15 @@ static inline void store(uint8_t *p, uint32_t bits)
     memcpy(p, &h, sizeof h);
 }
 
+/* @a if @is_a, else @b, without a branch: compilers would move what only one of
+ * them needs behind it, and then not use vectors. */
+static inline uint32_t choose(bool is_a, uint32_t a, uint32_t b)
+{
+    uint32_t mask = 0u - is_a;
+
+    return (a & mask) | (b & ~mask);
+}
+
 /* A NaN whose payload is in the lower half only must not become infinite. */
 static inline uint32_t to_bf16(uint32_t x)
 {
@@ -82,10 +91,10 @@ static inline uint32_t to_f16(uint32_t x)
     uint32_t normal = (abs + 0xfff + (abs >> 13 & 1) - F16_BIAS) >> 13;
     uint32_t small = bits_of(from_bits(abs) + 0.5f) - 0x3f000000u;
     uint32_t nan = 0x7e00 | (abs >> 13 & 0x1ff);
-    uint32_t h = abs < F16_NORMAL ? small : normal;
+    uint32_t h = choose(abs < F16_NORMAL, small, normal);
 
-    h = abs >= F16_OVERFLOW ? 0x7c00 : h;
-    return sign | (abs > INF ? nan : h);
+    h = choose(abs >= F16_OVERFLOW, 0x7c00, h);
+    return sign | choose(abs > INF, nan, h);
 }
 
 static inline uint32_t from_f16(uint32_t h)
@@ -93,10 +102,10 @@ static inline uint32_t from_f16(uint32_t h)
     uint32_t m = h & 0x7fff, sign = (h & 0x8000) << 16;
     uint32_t normal = (m << 13) + F16_BIAS;
     uint32_t small = bits_of((float)(int32_t)m * 0x1p-24f);
-    uint32_t infinite = m << 13 | INF | (m > 0x7c00 ? 0x400000u : 0);
-    uint32_t abs = m < 0x400 ? small : normal;
+    uint32_t infinite = m << 13 | INF | (uint32_t)(m > 0x7c00) << 22;
+    uint32_t abs = choose(m < 0x400, small, normal);
 
-    return sign | (m >= 0x7c00 ? infinite : abs);
+    return sign | choose(m >= 0x7c00, infinite, abs);
 }
 
 bool sv_f16_fits(enum sv_value_codec codec, const float *x, size_t n)
