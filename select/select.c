@@ -149,6 +149,7 @@ static int run_jcss(const struct select_spec *s,
 {
     const struct sv_batch *in = job->in;
     struct choice c;
+    double error;
     int rc = choice_init(&c, in->n, e);
 
     if (rc != 0) {
@@ -164,9 +165,9 @@ static int run_jcss(const struct select_spec *s,
         rc = err_wrap(e, rc, "v");
         goto out;
     }
-    if ((rc = choose(s, job, &c, e)) == 0 &&
-        (rc = weigh(&c, relative_error, e)) == 0) {
-        rc = choice_put(&c, in, out, e);
+    if ((rc = choose(s, job, &c, e)) == 0 && (rc = weigh(&c, &error, e)) == 0 &&
+        (rc = choice_put(&c, in, out, e)) == 0) {
+        *relative_error = error;
     }
 out:
     free(c.memory);

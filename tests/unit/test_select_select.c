@@ -554,6 +554,17 @@ static void test_what_cannot_be_is_refused(void **state)
     sv_batch_init(&out, J, K);
     assert_int_equal(select_run(&s, &job, &out, &error, &e), ERR_INVALID);
     assert_non_null(strstr(e.msg, "auto"));
+    s = spec("jcss:2");
+    for (uint32_t r = 0; r < 5; r++) { /* One pair for five: a coef of 5e38. */
+        in.coef[r] = 1e38f;
+        memcpy(in.u.val + r * in.u.ld, in.u.val, J * sizeof(float));
+        memcpy(in.v.val + in.v.ptr[r], in.v.val,
+               (in.v.ptr[1] - in.v.ptr[0]) * sizeof(float));
+    }
+    assert_int_equal(select_run(&s, &job, &out, &error, &e), ERR_NOT_FINITE);
+    assert_non_null(strstr(e.msg, "coef"));
+    s = spec("svd:2");
+    assert_int_equal(select_run(&s, &job, &out, &error, &e), ERR_NOT_FINITE);
     s = spec("jcss:3");
     in.v.val[in.v.ptr[2]] = INFINITY;
     assert_int_equal(select_run(&s, &job, &out, &error, &e), ERR_NOT_FINITE);
