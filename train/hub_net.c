@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/clock.h"
 #include "train/hub_state.h"
 #include "train/msg.h"
@@ -25,6 +26,28 @@ static bool defer(struct train_hub *h, const struct train_action *a)
     return true;
 }
 
+/* Those batches of [clock, until) that the peer was not sent at once, one
+ * behind the other. Batches that it has asked for and acknowledged since are
+ * gone. */
+static int
+group_of(struct train_hub *h, const struct train_action *a, struct blob **body)
+{
+    const struct train_delivery *d = &h->o.worker.delivery;
+    p2p_peer self = h->o.worker.self;
+    struct buf all;
+
+    buf_init(&all);
+    for (uint64_t c = a->clock; c < a->until; c++) {
+        const struct blob *b = *train_hub_slot(h, self, c);
+        if (b != NULL && !train_delivery_eager(d, self, a->peer, c)) {
+            buf_put(&all, b->data, b->size);
+        }
+    }
+    *body = all.failed || all.size == 0 ? NULL : blob_copy(all.data, all.size);
+    buf_fini(&all);
+    return *body == NULL ? ERR_NOT_FOUND : 0;
+}
+
 /* The body that an action sends. NULL with 0: none. */
 static int
 body_of(struct train_hub *h, const struct train_action *a, struct blob **body)
@@ -38,6 +61,8 @@ body_of(struct train_hub *h, const struct train_action *a, struct blob **body)
     switch (a->kind) {
     case TRAIN_ACTION_SEND:
         return train_hub_fetch(h, h->o.worker.self, a->clock, body, NULL);
+    case TRAIN_ACTION_GROUP:
+        return group_of(h, a, body);
     case TRAIN_ACTION_ASK:
         *body = train_msg_encode(TRAIN_MSG_WANT, &m);
         break;
@@ -59,6 +84,7 @@ static uint8_t type_of(enum train_action_kind kind)
 {
     switch (kind) {
     case TRAIN_ACTION_SEND:
+    case TRAIN_ACTION_GROUP:
         return TRAIN_MSG_BATCH;
     case TRAIN_ACTION_ASK:
         return TRAIN_MSG_WANT;
@@ -120,6 +146,43 @@ static void perform_all(struct train_hub *h)
     }
 }
 
+/* One clock of a batch message. The mutex is held. */
+static void
+on_batch(struct train_hub *h, p2p_peer peer, uint64_t clock, struct blob *b)
+{
+    struct blob **at = train_hub_slot(h, peer, clock);
+    struct blob *old = *at;
+
+    *at = b; /* The step may open the gate for it. */
+    if (train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_BATCH,
+                                               .peer = peer,
+                                               .clock = clock}) != 0) {
+        *at = old;
+        blob_unref(b);
+    } else {
+        blob_unref(old);
+    }
+}
+
+static void on_batches(struct train_hub *h, const struct p2p_msg *msg)
+{
+    size_t at = 0, size, from = 0;
+    uint64_t clock;
+
+    while (
+        train_msg_next_clock(msg->body, h->o.n_matrices, &at, &size, &clock)) {
+        struct blob *b = size == msg->body->size
+                             ? blob_ref(msg->body)
+                             : blob_copy(msg->body->data + from, size);
+        from = at;
+        if (b == NULL) {
+            log_warn(h->o.log, "no memory for a batch of peer %u", msg->peer);
+            return; /* It will be asked for again. */
+        }
+        on_batch(h, msg->peer, clock, b);
+    }
+}
+
 static void on_message(struct train_hub *h, const struct p2p_msg *msg)
 {
     static const enum train_event_kind EVENTS[] = {
@@ -127,7 +190,8 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
         TRAIN_EVENT_ACK,   TRAIN_EVENT_DONE, TRAIN_EVENT_STOP};
     struct train_msg m;
     struct err e;
-    struct train_event ev = {.peer = msg->peer};
+    struct train_event ev = {
+        .kind = TRAIN_EVENT_ACK, .peer = msg->peer, .clock = msg->ack};
 
     if (train_msg_decode(&m, msg->type, msg->body, msg->peer, h->o.n_matrices,
                          &e) != 0) {
@@ -135,8 +199,6 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
         return;
     }
     pthread_mutex_lock(&h->mutex);
-    ev.kind = TRAIN_EVENT_ACK;
-    ev.clock = msg->ack;
     (void)train_hub_step(h, ev);
     ev.kind = EVENTS[msg->type - TRAIN_MSG_BATCH];
     ev.clock = m.clock;
@@ -145,15 +207,7 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
     ev.reason = m.reason;
     ev.why = m.why;
     if (ev.kind == TRAIN_EVENT_BATCH) {
-        struct blob **at = train_hub_slot(h, msg->peer, m.clock);
-        struct blob *old = *at;
-        *at = blob_ref(msg->body); /* The step may open the gate for it. */
-        if (train_hub_step(h, ev) != 0) {
-            blob_unref(*at);
-            *at = old;
-        } else {
-            blob_unref(old);
-        }
+        on_batches(h, msg);
     } else if (ev.kind != TRAIN_EVENT_ACK) {
         (void)train_hub_step(h, ev);
     }

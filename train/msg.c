@@ -1,5 +1,6 @@
 #include "train/msg.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/buf.h"
@@ -38,33 +39,74 @@ struct blob *train_msg_encode(enum train_msg_type type,
     return b;
 }
 
+/* The records of one clock at @at of @body; *at moves behind them. */
+static int decode_clock(const struct blob *body,
+                        size_t *at,
+                        uint32_t origin,
+                        size_t n_matrices,
+                        uint64_t *clock,
+                        struct err *e)
+{
+    for (size_t i = 0; i < n_matrices; i++) {
+        struct sv_record r;
+        size_t size = 0;
+        int rc =
+            sv_record_read(&r, body->data + *at, body->size - *at, &size, e);
+        if (rc != 0) {
+            return err_wrap(e, ERR_CORRUPT, "batch");
+        }
+        if (r.kind != SV_RECORD_BATCH || r.origin != origin || r.matrix != i ||
+            (i > 0 && r.clock != *clock)) {
+            return err_set(e, ERR_CORRUPT, "batch: record %zu is of another",
+                           i);
+        }
+        *clock = r.clock;
+        *at += size;
+    }
+    return 0;
+}
+
 static int decode_batch(struct train_msg *m,
                         const struct blob *body,
                         uint32_t origin,
                         size_t n_matrices,
                         struct err *e)
 {
+    uint64_t clock = 0;
     size_t at = 0;
+    int rc = decode_clock(body, &at, origin, n_matrices, &m->clock, e);
 
+    for (uint64_t before = m->clock; rc == 0 && at < body->size;
+         before = clock) {
+        rc = decode_clock(body, &at, origin, n_matrices, &clock, e);
+        if (rc == 0 && clock <= before) {
+            rc = err_set(e, ERR_CORRUPT, "batch: clocks do not ascend");
+        }
+    }
+    return rc;
+}
+
+bool train_msg_next_clock(const struct blob *body,
+                          size_t n_matrices,
+                          size_t *at,
+                          size_t *size,
+                          uint64_t *clock)
+{
+    size_t from = *at;
+
+    if (from >= body->size) {
+        return false;
+    }
     for (size_t i = 0; i < n_matrices; i++) {
         struct sv_record r;
-        size_t size = 0;
-        int rc = sv_record_read(&r, body->data + at, body->size - at, &size, e);
-        if (rc != 0) {
-            return err_wrap(e, ERR_CORRUPT, "batch");
-        }
-        if (r.kind != SV_RECORD_BATCH || r.origin != origin || r.matrix != i ||
-            (i > 0 && r.clock != m->clock)) {
-            return err_set(e, ERR_CORRUPT, "batch: record %zu is of another",
-                           i);
-        }
-        m->clock = r.clock;
-        at += size;
+        int rc = sv_record_peek(&r, body->data + *at, body->size - *at, NULL);
+        assert(rc == 0);
+        (void)rc;
+        *clock = r.clock;
+        *at += SV_RECORD_SIZE + r.payload_size;
     }
-    return at == body->size
-               ? 0
-               : err_set(e, ERR_CORRUPT, "batch: %zu bytes left over",
-                         body->size - at);
+    *size = *at - from;
+    return true;
 }
 
 static int decode_stop(struct train_msg *m, const struct blob *b, struct err *e)

@@ -1,11 +1,11 @@
 /* What engines tell one another: the types and bodies of messages.
  *
- *     BATCH    the records of one clock of the sender, one per matrix, in order
- *     WANT     u64 clock, u64 until: send your batches of [clock, until) again
- *     DIGEST   u64 clock, u64 high, u64 low
- *     ACK      no body: the header's ack is all
- *     DONE     no body: I have everything and am through
- *     STOP     u64 clock, u32 code (negated), text: why I stop
+ *     BATCH    the records of one or more clocks of the sender, clocks
+ * ascending, for each clock one per matrix, in order WANT     u64 clock, u64
+ * until: send your batches of [clock, until) again DIGEST   u64 clock, u64
+ * high, u64 low ACK      no body: the header's ack is all DONE     no body: I
+ * have everything and am through STOP     u64 clock, u32 code (negated), text:
+ * why I stop
  *
  * Integers are little-endian. The ack of every message is the clock below which
  * the sender has all batches of the receiver.
@@ -14,6 +14,7 @@
 #ifndef TRAIN_MSG_H_
 #define TRAIN_MSG_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,7 +34,7 @@ enum train_msg_type {
 
 /* What a body says; which fields count depends on the type. */
 struct train_msg {
-    uint64_t clock;
+    uint64_t clock;        /* Of a BATCH: the first. */
     uint64_t until;        /* WANT. */
     struct hash128 digest; /* DIGEST. */
     int reason;            /* STOP: a code of core/err.h. */
@@ -54,5 +55,14 @@ int train_msg_decode(struct train_msg *m,
                      uint32_t origin,
                      size_t n_matrices,
                      struct err *e);
+
+/* Walk through the clocks of a BATCH that train_msg_decode() has found good.
+ * *at is 0 at first, and where the next clock begins afterwards; *size is what
+ * this one has. False behind the last. */
+bool train_msg_next_clock(const struct blob *body,
+                          size_t n_matrices,
+                          size_t *at,
+                          size_t *size,
+                          uint64_t *clock);
 
 #endif /* TRAIN_MSG_H_ */

@@ -25,7 +25,9 @@ struct digest {
 /* What we know of one peer. For ourselves, have is what we computed. */
 struct member {
     uint64_t have;    /* Its batches below this clock are here. */
-    uint64_t applied; /* Its batches below this clock were handed to apply. */
+    uint64_t newest;  /* It has computed all clocks below this, as we know. */
+    uint64_t applied; /* In order: its batches below this clock were handed to
+                       * apply. Else how many were. */
     uint64_t acked;   /* Our batches below this clock are there. */
     uint64_t ahead[TRAIN_WINDOW / 64]; /* Came, but are not below have: bit
                                         * clock mod TRAIN_WINDOW. */
@@ -121,6 +123,30 @@ static bool is_other(const struct train_worker *w, p2p_peer p)
     return p != w->o.self && !w->members[p].bye;
 }
 
+static bool is_ahead(const struct member *m, uint64_t clock)
+{
+    uint64_t slot = clock % TRAIN_WINDOW;
+
+    return (m->ahead[slot / 64] >> slot % 64 & 1) != 0;
+}
+
+static void set_ahead(struct member *m, uint64_t clock, bool on)
+{
+    uint64_t slot = clock % TRAIN_WINDOW, bit = (uint64_t)1 << slot % 64;
+
+    m->n_ahead += on ? 1 : (uint64_t)-1;
+    m->ahead[slot / 64] ^= bit;
+}
+
+/* What is in the first state beyond a gap need not come again. */
+static void take_ahead(struct member *m, const uint64_t *bits)
+{
+    memcpy(m->ahead, bits, sizeof m->ahead);
+    for (size_t i = 0; i < TRAIN_WINDOW / 64; i++) {
+        m->n_ahead += (uint64_t)__builtin_popcountll(bits[i]);
+    }
+}
+
 int train_worker_create(struct train_worker **worker,
                         const struct train_worker_options *o,
                         struct err *e)
@@ -128,11 +154,11 @@ int train_worker_create(struct train_worker **worker,
     struct train_worker *w;
 
     if (o->n_peers == 0 || o->n_peers > TRAIN_PEERS_MAX ||
-        o->self >= o->n_peers || o->first_clock > o->last_clock ||
+        o->self >= o->n_peers || o->first_clock > o->delivery.last_clock ||
         o->staleness > TRAIN_STALENESS_MAX) {
-        return err_set(e, ERR_INVALID,
-                       "peer %u of %u from clock %" PRIu64 " to %" PRIu64,
-                       o->self, o->n_peers, o->first_clock, o->last_clock);
+        return err_set(
+            e, ERR_INVALID, "peer %u of %u from clock %" PRIu64 " to %" PRIu64,
+            o->self, o->n_peers, o->first_clock, o->delivery.last_clock);
     }
     w = calloc(1, sizeof *w);
     if (w != NULL) {
@@ -143,19 +169,22 @@ int train_worker_create(struct train_worker **worker,
         return err_set(e, ERR_NOMEM, "engine for %u peers", o->n_peers);
     }
     w->o = *o;
-    w->o.applied = NULL;
+    w->o.applied = w->o.ahead = NULL;
     w->clock = o->first_clock;
     for (p2p_peer p = 0; p < o->n_peers; p++) {
         struct member *m = &w->members[p];
         m->applied = o->applied != NULL ? o->applied[p] : o->first_clock;
-        m->have = m->applied;
+        m->have = m->newest = m->applied;
+        if (o->ahead != NULL) {
+            take_ahead(m, o->ahead + (size_t)p * (TRAIN_WINDOW / 64));
+        }
     }
     w->members[o->self].have = o->first_clock;
     w->released = w->members[o->self].applied;
     for (p2p_peer p = 0; p < o->n_peers; p++) {
         w->members[p].acked = w->released;
     }
-    if (o->first_clock == o->last_clock) {
+    if (o->first_clock == o->delivery.last_clock) {
         w->state = ENDING;
     }
     *worker = w;
@@ -201,7 +230,7 @@ static void apply(struct train_worker *w, p2p_peer peer, uint64_t clock)
 {
     struct member *m = &w->members[peer];
 
-    assert(clock == m->applied && clock < m->have);
+    assert(!in_order(w) || (clock == m->applied && clock < m->have));
     m->applied++;
     act(w, &w->replica,
         (struct train_action){
@@ -232,20 +261,25 @@ static uint64_t needed(const struct train_worker *w)
 {
     uint64_t s = w->o.staleness;
 
-    if (w->clock + 1 >= w->o.last_clock) {
-        return w->o.last_clock; /* The last state has everything. */
+    uint64_t limit = 0;
+
+    if (w->clock + 1 >= w->o.delivery.last_clock) {
+        return w->o.delivery.last_clock; /* The last state has everything. */
     }
     switch (w->o.mode) {
     case TRAIN_BSP:
-        return w->clock + 1;
+        limit = w->clock + 1;
+        break;
     case TRAIN_PIPELINE:
-        return w->clock + 1 > s ? w->clock + 1 - s : 0;
+        limit = w->clock + 1 > s ? w->clock + 1 - s : 0;
+        break;
     case TRAIN_SSP:
-        return w->clock > s ? w->clock - s : 0;
+        limit = w->clock > s ? w->clock - s : 0;
+        break;
     case TRAIN_ASP:
         break;
     }
-    return 0;
+    return train_delivery_complete(&w->o.delivery, limit);
 }
 
 /* The first peer that keeps the gate closed, or n_peers. */
@@ -300,7 +334,7 @@ static void try_close(struct train_worker *w)
     w->n_decided++;
     release(w);
     w->clock++;
-    w->state = w->clock == w->o.last_clock ? ENDING : COMPUTING;
+    w->state = w->clock == w->o.delivery.last_clock ? ENDING : COMPUTING;
 }
 
 static void end(struct train_worker *w)
@@ -352,6 +386,33 @@ stop(struct train_worker *w, int outcome, p2p_peer peer, const char *fmt, ...)
     end(w);
 }
 
+/* Send the batch of this clock to @p now, or with its group. */
+static void deliver(struct train_worker *w, p2p_peer p)
+{
+    const struct train_delivery *d = &w->o.delivery;
+    uint64_t first = w->clock, end = train_delivery_group_end(d, w->clock);
+    bool eager = train_delivery_eager(d, w->o.self, p, w->clock);
+    bool late = !eager;
+
+    if (eager) {
+        log_trace(w->o.log, "send clock %" PRIu64 " to peer %u", w->clock, p);
+        tell(w, TRAIN_ACTION_SEND, p, w->clock, 0);
+    }
+    if (w->clock + 1 != end) {
+        return;
+    }
+    while (first > w->o.first_clock &&
+           train_delivery_group_end(d, first - 1) == end) {
+        first--;
+        late = late || !train_delivery_eager(d, w->o.self, p, first);
+    }
+    if (late) {
+        log_trace(w->o.log, "send group to clock %" PRIu64 " to peer %u", end,
+                  p);
+        tell(w, TRAIN_ACTION_GROUP, p, first, end);
+    }
+}
+
 static int on_own(struct train_worker *w, const struct train_event *ev)
 {
     assert(w->state == COMPUTING || w->state == ENDED);
@@ -365,7 +426,7 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
     arrive(w, w->o.self, w->clock);
     for (p2p_peer p = 0; p < w->o.n_peers; p++) {
         if (is_other(w, p)) {
-            tell(w, TRAIN_ACTION_SEND, p, w->clock, 0);
+            deliver(w, p);
         }
         w->members[p].patient_ns = ev->now_ns;
         w->members[p].n_asked = 0;
@@ -375,34 +436,41 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
     return 0;
 }
 
+/* Note that a batch came. False: it cannot be, or came before. */
+static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
+{
+    struct member *m = &w->members[peer];
+
+    if (peer == w->o.self || clock < m->have ||
+        clock >= m->have + TRAIN_WINDOW || clock >= w->o.delivery.last_clock ||
+        is_ahead(m, clock)) {
+        return false;
+    }
+    set_ahead(m, clock, true);
+    arrive(w, peer, clock);
+    if (clock >= m->newest) {
+        m->newest = clock + 1;
+    }
+    while (m->n_ahead > 0 && is_ahead(m, m->have)) {
+        set_ahead(m, m->have, false);
+        m->have++;
+    }
+    return true;
+}
+
 static int on_batch(struct train_worker *w, const struct train_event *ev)
 {
     struct member *m = &w->members[ev->peer];
-    uint64_t slot = ev->clock % TRAIN_WINDOW;
 
     if (!m->ack_owed) {
         m->ack_owed = true;
         m->ack_owed_ns = ev->now_ns;
     }
-    if (ev->peer == w->o.self || ev->clock < m->have ||
-        ev->clock >= m->have + TRAIN_WINDOW || ev->clock >= w->o.last_clock ||
-        (m->ahead[slot / 64] >> slot % 64 & 1) != 0) {
+    if (!receive(w, ev->peer, ev->clock)) {
         return ERR_INVALID;
     }
-    m->ahead[slot / 64] |= (uint64_t)1 << slot % 64;
-    m->n_ahead++;
-    while (m->n_ahead > 0) {
-        slot = m->have % TRAIN_WINDOW;
-        if ((m->ahead[slot / 64] >> slot % 64 & 1) == 0) {
-            break;
-        }
-        m->ahead[slot / 64] &= ~((uint64_t)1 << slot % 64);
-        m->n_ahead--;
-        arrive(w, ev->peer, m->have);
-        m->have++;
-        m->patient_ns = ev->now_ns;
-        m->n_asked = 0;
-    }
+    m->patient_ns = ev->now_ns;
+    m->n_asked = 0;
     log_trace(w->o.log, "batch of peer %u, clock %" PRIu64, ev->peer,
               ev->clock);
     try_close(w);
@@ -488,7 +556,7 @@ static void on_digest(struct train_worker *w, const struct train_event *ev)
             compare_digests(w, p, ev->clock);
         }
     }
-    if (!own || ev->clock != w->o.last_clock || w->state != ENDING) {
+    if (!own || ev->clock != w->o.delivery.last_clock || w->state != ENDING) {
         return;
     }
     w->all_applied = true;
@@ -555,11 +623,15 @@ static uint64_t patience_ns(const struct train_worker *w,
     return w->o.retry_ns << doublings;
 }
 
-/* There is something of @m that should be here. */
-static bool lacks(const struct train_worker *w, const struct member *m)
+/* There is something of @p that should be here. */
+static bool lacks(const struct train_worker *w, p2p_peer p)
 {
-    return m->n_ahead > 0 || (w->state == AT_GATE && m->have < needed(w)) ||
-           m->have < w->o.first_clock;
+    const struct member *m = &w->members[p];
+
+    return (w->state == AT_GATE && m->have < needed(w)) ||
+           m->have <
+               train_delivery_complete(&w->o.delivery, w->o.first_clock) ||
+           train_delivery_due(&w->o.delivery, p, w->o.self, m->have, m->newest);
 }
 
 static void on_tick(struct train_worker *w, const struct train_event *ev)
@@ -569,7 +641,7 @@ static void on_tick(struct train_worker *w, const struct train_event *ev)
         if (!is_other(w, p)) {
             continue;
         }
-        if (lacks(w, m) && ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
+        if (lacks(w, p) && ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
             m->patient_ns = ev->now_ns;
             m->n_asked++;
             log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
@@ -670,7 +742,7 @@ uint64_t train_worker_due_ns(const struct train_worker *w)
         if (!is_other(w, p)) {
             continue;
         }
-        if (lacks(w, m) && m->patient_ns + patience_ns(w, m) < due) {
+        if (lacks(w, p) && m->patient_ns + patience_ns(w, m) < due) {
             due = m->patient_ns + patience_ns(w, m);
         }
         if (m->ack_owed && m->ack_owed_ns + w->o.retry_ns / 2 < due) {

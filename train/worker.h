@@ -14,10 +14,15 @@
  * what to acknowledge, whether digests agree, when to stop and when all is
  * done.
  *
- * Batches of one origin are applied in the order of their clocks. A batch that
- * overtook another waits for it. A peer keeps its own batches until all others
- * have them, and does not run further ahead of the slowest acknowledgement than
- * TRAIN_WINDOW / 2 clocks, in any mode: that bounds the memory of all.
+ * In bsp and pipeline, batches are applied by clock and rank. Where a schedule
+ * lets some come late (train/delivery.h), a clock counts as here when all of
+ * its group can be: replicas have equal bits at equal clocks all the same, and
+ * are up to L clocks behind. In ssp and asp whatever came is applied at the
+ * next gate, and only the bound of ssp waits for whole groups.
+ *
+ * A peer keeps its own batches until all others have them, and does not run
+ * further ahead of the slowest acknowledgement than TRAIN_WINDOW / 2 clocks, in
+ * any mode: that bounds the memory of all.
  */
 
 #ifndef TRAIN_WORKER_H_
@@ -30,6 +35,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "p2p/transport.h"
+#include "train/delivery.h"
 #include "train/run.h"
 
 #define TRAIN_WINDOW 512 /* Clocks of one origin that may be held at once. */
@@ -39,10 +45,13 @@ struct train_worker_options {
     uint32_t n_peers;
     enum train_mode mode;
     uint32_t staleness;
+    struct train_delivery delivery; /* Its last_clock is where the job ends. */
     uint64_t first_clock;    /* Where this process begins: W_first is ready. */
-    uint64_t last_clock;     /* The job ends with W_last. */
     const uint64_t *applied; /* (n_peers) batches of p with clock < applied[p]
                               * are in W_first. NULL: first_clock for all. */
+    const uint64_t *ahead;   /* (n_peers, TRAIN_WINDOW / 64) those at or above
+                              * applied[p] that are in W_first too: bit clock
+                              * mod TRAIN_WINDOW. NULL: none. */
     uint64_t retry_ns;       /* Patience before a batch is asked for again. */
     struct log *log;
 };
@@ -73,7 +82,10 @@ struct train_event {
 };
 
 enum train_action_kind {
-    TRAIN_ACTION_SEND = 1, /* Send our batch of clock to peer. */
+    TRAIN_ACTION_SEND = 1, /* Send our batch of clock to peer; until is 1 if it
+                            * asked for it. */
+    TRAIN_ACTION_GROUP,    /* Send peer those batches of ours of [clock, until)
+                            * that it was not sent at once, in one message. */
     TRAIN_ACTION_ASK,      /* Ask peer for its batches of [clock, until). */
     TRAIN_ACTION_ACK,      /* Tell peer what we have of it. */
     TRAIN_ACTION_DIGEST,   /* Send our digest of clock to peer. */
@@ -110,8 +122,8 @@ void train_worker_destroy(struct train_worker *w);
  * cannot be: drop it. Nothing changed. */
 int train_worker_step(struct train_worker *w, const struct train_event *event);
 
-/* Take the next action that is for the network (SEND, ASK, ACK, DIGEST, DONE,
- * STOP) or for the replica (the others), in the order they arose. */
+/* Take the next action that is for the network (SEND, GROUP, ASK, ACK, DIGEST,
+ * DONE, STOP) or for the replica (the others), in the order they arose. */
 bool train_worker_next_network(struct train_worker *w, struct train_action *a);
 bool train_worker_next_replica(struct train_worker *w, struct train_action *a);
 

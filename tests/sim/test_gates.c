@@ -149,6 +149,72 @@ test_all_end_with_everything_and_in_order_with_equal_bits(void **state)
     }
 }
 
+/* Four peers, each sends to its neighbour at once and to the others every third
+ * clock: nobody waits within a group, all are equal at its end, and messages
+ * are P Q a clock and P (P - 1) a group. */
+static void test_bsp_with_lazy_groups_is_equal_at_their_ends(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+    uint64_t batches = 0;
+
+    (void)state;
+    o.net.n_peers = 4;
+    o.clocks = 9;
+    o.digest_every = 1;
+    o.compute_ns[2] = o.compute_ns[3] = 10 * MS;
+    o.multicast = P2P_MULTICAST_RING;
+    o.lazy = 3;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 25 * MS);
+    for (p2p_peer p = 0; p < 4; p++) {
+        assert_int_equal(cluster.nodes[p].clock, 2);
+        assert_int_equal(cluster.nodes[p].applied[0], 0);
+        assert_int_equal(cluster.nodes[p].applied[1], 0);
+    }
+    cluster_run(&cluster, 35 * MS);
+    for (p2p_peer p = 0; p < 4; p++) {
+        assert_int_equal(cluster.nodes[p].applied[2], 12);
+    }
+    cluster_run(&cluster, CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 4; p++) {
+        assert_true(cluster_equal(&cluster, 0, p));
+        batches += cluster.nodes[p].n_batch_msgs;
+    }
+    /* 9 clocks to the neighbour, 3 groups to the two others. */
+    assert_int_equal(batches, 4 * (9 + 3 * 2));
+    cluster_tear_down(&cluster);
+}
+
+/* What is not due by the schedule is not asked for, though later ones came. */
+static void test_asp_applies_eager_batches_as_they_come(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.net.n_peers = 4;
+    o.mode = TRAIN_ASP;
+    o.clocks = 8;
+    o.compute_ns[2] = o.compute_ns[3] = 10 * MS;
+    o.multicast = P2P_MULTICAST_RING;
+    o.lazy = 8;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 45 * MS);
+    /* Its own four, and those of its left neighbour that had come. */
+    assert_int_equal(cluster.nodes[1].n_applied[1], 4);
+    assert_int_equal(cluster.nodes[1].n_applied[0], 3);
+    assert_int_equal(cluster.nodes[1].n_applied[2], 0);
+    cluster_run(&cluster, CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 4; p++) {
+        for (p2p_peer q = 0; q < 4; q++) {
+            assert_int_equal(cluster.nodes[p].n_applied[q], 8);
+        }
+        assert_int_equal(cluster.nodes[p].n_asked, 0);
+    }
+    cluster_tear_down(&cluster);
+}
+
 /* A lost batch is asked for again; nobody goes on without it. */
 static void test_a_cut_link_is_waited_for_and_made_up_for(void **state)
 {
@@ -251,6 +317,8 @@ int main(void)
         cmocka_unit_test(test_asp_waits_for_nobody_but_at_the_end),
         cmocka_unit_test(
             test_all_end_with_everything_and_in_order_with_equal_bits),
+        cmocka_unit_test(test_bsp_with_lazy_groups_is_equal_at_their_ends),
+        cmocka_unit_test(test_asp_applies_eager_batches_as_they_come),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
         cmocka_unit_test(
             test_a_silent_peer_stops_all_others_who_say_since_when),

@@ -38,6 +38,11 @@ static struct cluster_options options_of(uint64_t seed)
         .retry_ns = CLOCK_MS * (5 + draw(seed, 5, 100)),
     };
 
+    if (draw(seed, 6, 2) == 0) {
+        o.multicast = P2P_MULTICAST_RANDOM + draw(seed, 7, 3);
+        o.fan_out = 1 + (uint32_t)draw(seed, 8, 3);
+        o.lazy = 1 + (uint32_t)draw(seed, 9, 8);
+    }
     if (o.mode == TRAIN_BSP || o.mode == TRAIN_ASP) {
         o.staleness = 0;
     }
@@ -50,13 +55,15 @@ static struct cluster_options options_of(uint64_t seed)
 /* How many clocks a peer may have closed that the slowest has not. */
 static uint64_t ahead_max(const struct cluster_options *o)
 {
+    uint64_t group = o->multicast == P2P_MULTICAST_ALL ? 0 : o->lazy - 1;
+
     switch (o->mode) {
     case TRAIN_BSP:
-        return 1;
+        return 1 + group;
     case TRAIN_PIPELINE:
-        return o->staleness + 1; /* That has computed what it needs. */
+        return o->staleness + 1 + group; /* That has computed what it needs. */
     case TRAIN_SSP:
-        return o->staleness + 2;
+        return o->staleness + 2 + group;
     case TRAIN_ASP:
         break;
     }

@@ -30,6 +30,9 @@ struct cluster_options {
     enum train_mode mode;
     uint32_t staleness;
     uint64_t clocks;
+    enum p2p_multicast_kind multicast; /* With fan_out and lazy: how batches */
+    uint32_t fan_out;                  /* travel; all zero: to all at once. */
+    uint32_t lazy;
     uint64_t compute_ns[CLUSTER_NODES_MAX]; /* Per clock; 0: 10 ms. */
     uint64_t digest_every;
     uint64_t timeout_ns; /* 0: an hour. */
@@ -51,6 +54,9 @@ struct cluster_node {
     uint64_t ready_ns; /* When computing is over. */
     uint64_t *applied; /* (clocks) how many batches each closing applied. */
     uint64_t n_applied[CLUSTER_NODES_MAX]; /* By origin. */
+    uint64_t
+        n_batch_msgs;    /* It said that it sent so many batches and groups. */
+    uint64_t n_asked;    /* And asked so often. */
     uint64_t behind_max; /* Own clock minus the slowest peer's, ever. */
 };
 
