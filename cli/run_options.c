@@ -14,7 +14,7 @@ static struct {
     const char *data, *test, *labels;
     uint64_t batch, clocks, seed, features, bits;
     double epochs, lr, momentum, decay, eps;
-    const char *optimizer, *sparsify, *consistency;
+    const char *optimizer, *sparsify, *consistency, *multicast, *repair;
     const char *transform, *normalize, *ngrams;
     uint64_t eval_every, digest_every, peer_timeout;
     bool bias, epochs_given, clocks_given;
@@ -28,6 +28,8 @@ static struct {
     .optimizer = "auto",
     .sparsify = "0.03:unbiased",
     .consistency = "bsp",
+    .multicast = "all",
+    .repair = "lazy:4",
     .transform = "none",
     .normalize = "none",
     .ngrams = "char:1-3",
@@ -118,6 +120,18 @@ static const struct opt OPTS[] = {
      .value = &opts.consistency,
      .arg = "M",
      .help = "bsp, pipeline:S, ssp:S or asp"},
+    {.name = "multicast",
+     .kind = OPT_STRING,
+     .value = &opts.multicast,
+     .arg = "M",
+     .help = "whom a peer sends to at once: all, random:Q, halton:Q or ring\n"
+             "(Q peers, the next one always among them)"},
+    {.name = "repair",
+     .kind = OPT_STRING,
+     .value = &opts.repair,
+     .arg = "lazy:L",
+     .help = "the others get what they were not sent every L clocks, in one\n"
+             "message"},
     {.name = "seed",
      .kind = OPT_U64,
      .value = &opts.seed,
@@ -324,6 +338,12 @@ int run_options_read(const struct opt_command *c,
     status = status >= 0 ? status : read_schema(c, r);
     if (status < 0 && train_mode_parse(r, opts.consistency, &e) != 0) {
         status = say_usage(c, "--consistency %s", e.msg);
+    }
+    if (status < 0 && p2p_multicast_parse(&r->multicast, opts.multicast, &e)) {
+        status = say_usage(c, "--multicast %s", e.msg);
+    }
+    if (status < 0 && train_repair_parse(r, opts.repair, &e) != 0) {
+        status = say_usage(c, "--repair %s", e.msg);
     }
     return status;
 }

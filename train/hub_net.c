@@ -151,16 +151,18 @@ static void
 on_batch(struct train_hub *h, p2p_peer peer, uint64_t clock, struct blob *b)
 {
     struct blob **at = train_hub_slot(h, peer, clock);
-    struct blob *old = *at;
 
+    if (*at != NULL) {
+        blob_unref(
+            b); /* It came before, or an older one waits to be applied. */
+        return;
+    }
     *at = b; /* The step may open the gate for it. */
     if (train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_BATCH,
                                                .peer = peer,
                                                .clock = clock}) != 0) {
-        *at = old;
+        *at = NULL;
         blob_unref(b);
-    } else {
-        blob_unref(old);
     }
 }
 

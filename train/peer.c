@@ -27,6 +27,7 @@ struct peer {
     struct train_hub *hub;
     uint64_t first_clock, last_clock;
     uint64_t *applied; /* (n_peers), see struct train_worker_options. */
+    struct train_window *ahead; /* (n_peers), likewise. */
 };
 
 static void peer_close(struct peer *p)
@@ -45,6 +46,7 @@ static void peer_close(struct peer *p)
         dataset_fini(&p->data);
     }
     free(p->applied);
+    free(p->ahead);
     pool_destroy(p->pool);
 }
 
@@ -121,28 +123,27 @@ static int begin_again(struct peer *p, struct err *e)
     return rc;
 }
 
-/* Which batches of whom are in W_clock: the last that steps name. */
+/* Which batches of whom are in W_clock: those that the steps before it name. */
 static int find_applied(struct peer *p, uint64_t clock, struct err *e)
 {
-    uint32_t n = p->replica.run.n_peers, missing = n;
+    uint32_t n = p->replica.run.n_peers;
     struct ckpt_step step;
     int rc = 0;
 
     p->applied = calloc(n, sizeof *p->applied);
-    if (p->applied == NULL) {
+    p->ahead = calloc(n, sizeof *p->ahead);
+    if (p->applied == NULL || p->ahead == NULL) {
         return err_set(e, ERR_NOMEM, "clocks of %u peers", n);
     }
     ckpt_step_init(&step);
-    for (uint64_t c = clock; rc == 0 && c > 0 && missing > 0; c--) {
-        rc = ckpt_reader_step(p->replica.reader, c - 1, &step, e);
-        for (size_t i = step.n_ops; rc == 0 && i > 0; i--) {
-            const struct ckpt_op *op = &step.ops[i - 1];
-            if (op->kind != SV_OP_APPLY || op->matrix != 0 || op->origin >= n ||
-                p->applied[op->origin] > op->clock) {
-                continue;
+    for (uint64_t c = 0; rc == 0 && c < clock; c++) {
+        rc = ckpt_reader_step(p->replica.reader, c, &step, e);
+        for (size_t i = 0; rc == 0 && i < step.n_ops; i++) {
+            const struct ckpt_op *op = &step.ops[i];
+            if (op->kind == SV_OP_APPLY && op->matrix == 0 && op->origin < n) {
+                train_window_add(&p->ahead[op->origin], &p->applied[op->origin],
+                                 op->clock);
             }
-            missing -= p->applied[op->origin] == 0;
-            p->applied[op->origin] = op->clock + 1;
         }
     }
     ckpt_step_fini(&step);
@@ -266,7 +267,7 @@ train_peer_worker_options(const struct train_run *run, uint32_t rank)
         .n_peers = run->n_peers,
         .mode = run->mode,
         .staleness = run->staleness,
-        .last_clock = run->clocks,
+        .delivery = train_run_delivery(run, run->clocks),
         .retry_ns = run->peer_timeout_ns / RETRY_SHARE,
     };
 }
@@ -286,8 +287,9 @@ static int open_hub(struct peer *p, struct err *e)
     };
 
     ho.worker.first_clock = p->first_clock;
-    ho.worker.last_clock = p->last_clock;
+    ho.worker.delivery.last_clock = p->last_clock;
     ho.worker.applied = p->applied;
+    ho.worker.ahead = p->ahead;
     ho.worker.log = p->o->log;
     return train_hub_create(&p->hub, &ho, e);
 }

@@ -16,6 +16,7 @@ static const char *const DURABILITIES[] = {"none", "clock", "interval"};
 void train_run_init(struct train_run *r)
 {
     memset(r, 0, sizeof *r);
+    r->lazy = 1;
 }
 
 void train_run_fini(struct train_run *r)
@@ -94,19 +95,23 @@ static json_t *json_u64(uint64_t x)
 /* What training is a function of, but for the schema. */
 static json_t *training_to_json(const struct train_run *r)
 {
+    char multicast[P2P_MULTICAST_TEXT_SIZE];
+
+    p2p_multicast_format(&r->multicast, multicast);
     return json_pack(
-        "{s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:b,"
+        "{s:s, s:s, s:I, s:b, s:I, s:o, s:I, s:I, s:s, s:f, s:f, s:f, s:f, "
+        "s:f, s:b,"
         " s:s, s:I, s:I, s:I, s:I, s:o}",
-        "model", r->model, "bias", (int)r->bias, "peers",
-        (json_int_t)r->n_peers, "seed", json_u64(r->seed), "batch",
-        (json_int_t)r->batch, "clocks", (json_int_t)r->clocks, "optimizer",
-        sv_rule_name(r->rule), "lr", (double)r->lr, "eps", (double)r->eps,
-        "momentum", (double)r->momentum, "decay", (double)r->decay, "tau",
-        (double)r->tau, "unbiased", (int)r->unbiased, "mode", MODES[r->mode],
-        "staleness", (json_int_t)r->staleness, "digest_every",
-        (json_int_t)r->digest_every, "eval_every", (json_int_t)r->eval_every,
-        "rows", (json_int_t)r->n_rows, "fingerprint",
-        json_u64(r->data_fingerprint));
+        "model", r->model, "multicast", multicast, "lazy", (json_int_t)r->lazy,
+        "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
+        json_u64(r->seed), "batch", (json_int_t)r->batch, "clocks",
+        (json_int_t)r->clocks, "optimizer", sv_rule_name(r->rule), "lr",
+        (double)r->lr, "eps", (double)r->eps, "momentum", (double)r->momentum,
+        "decay", (double)r->decay, "tau", (double)r->tau, "unbiased",
+        (int)r->unbiased, "mode", MODES[r->mode], "staleness",
+        (json_int_t)r->staleness, "digest_every", (json_int_t)r->digest_every,
+        "eval_every", (json_int_t)r->eval_every, "rows", (json_int_t)r->n_rows,
+        "fingerprint", json_u64(r->data_fingerprint));
 }
 
 int train_run_to_json(const struct train_run *r, char **text, struct err *e)
@@ -225,12 +230,13 @@ static int rule_from_json(struct train_run *r, const json_t *t, struct err *e)
 
 static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
-    uint64_t peers = 0, batch = 0, staleness = 0;
+    uint64_t peers = 0, batch = 0, staleness = 0, lazy = 0;
     int mode = 0, rc;
 
     rc = get_count(t, "peers", TRAIN_PEERS_MAX, &peers, e);
     rc = rc != 0 ? rc : get_count(t, "batch", SV_N_MAX, &batch, e);
     rc = rc != 0 ? rc : get_count(t, "staleness", UINT32_MAX, &staleness, e);
+    rc = rc != 0 ? rc : get_count(t, "lazy", TRAIN_LAZY_MAX, &lazy, e);
     rc = rc != 0 ? rc : get_count(t, "clocks", INT64_MAX, &r->clocks, e);
     rc = rc != 0 ? rc
                  : get_count(t, "digest_every", INT64_MAX, &r->digest_every, e);
@@ -240,9 +246,10 @@ static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
     rc = rc != 0 ? rc : get_choice(t, "mode", MODES, 4, &mode, e);
     rc = rc != 0 ? rc : get_u64(t, "seed", &r->seed, e);
     rc = rc != 0 ? rc : get_u64(t, "fingerprint", &r->data_fingerprint, e);
-    if (rc == 0 && (peers == 0 || batch == 0)) {
-        rc = missing(e, peers == 0 ? "peers" : "batch");
+    if (rc == 0 && (peers == 0 || batch == 0 || lazy == 0)) {
+        rc = missing(e, peers == 0 ? "peers" : batch == 0 ? "batch" : "lazy");
     }
+    r->lazy = (uint32_t)lazy;
     r->n_peers = (uint32_t)peers;
     r->batch = (uint32_t)batch;
     r->staleness = (uint32_t)staleness;
@@ -254,12 +261,17 @@ static int
 training_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
     const char *model = json_string_value(json_object_get(t, "model"));
+    const char *multicast = json_string_value(json_object_get(t, "multicast"));
     int rc;
 
     if (model == NULL || strlen(model) >= sizeof r->model) {
         return missing(e, "model");
     }
     strcpy(r->model, model);
+    if (multicast == NULL ||
+        p2p_multicast_parse(&r->multicast, multicast, NULL) != 0) {
+        return missing(e, "multicast");
+    }
     r->bias = json_is_true(json_object_get(t, "bias"));
     rc = rule_from_json(r, t, e);
     return rc != 0 ? rc : counts_from_json(r, t, e);
@@ -373,6 +385,34 @@ int train_mode_parse(struct train_run *r, const char *text, struct err *e)
                    "\"%s\" is no consistency mode: bsp, pipeline:S, ssp:S or"
                    " asp",
                    text);
+}
+
+int train_repair_parse(struct train_run *r, const char *text, struct err *e)
+{
+    unsigned long lazy = 0;
+    char *end = NULL;
+
+    if (strncmp(text, "lazy:", 5) == 0 && text[5] >= '0' && text[5] <= '9') {
+        lazy = strtoul(text + 5, &end, 10);
+    }
+    if (end == NULL || *end != '\0' || lazy < 1 || lazy > TRAIN_LAZY_MAX) {
+        return err_set(e, ERR_INVALID,
+                       "\"%s\": lazy:L is wanted, L from 1 to %d clocks", text,
+                       TRAIN_LAZY_MAX);
+    }
+    r->lazy = (uint32_t)lazy;
+    return 0;
+}
+
+struct train_delivery train_run_delivery(const struct train_run *r,
+                                         uint64_t last_clock)
+{
+    struct train_delivery d = {
+        .schedule = r->multicast, .lazy = r->lazy, .last_clock = last_clock};
+
+    d.schedule.seed = r->seed;
+    d.schedule.n_peers = r->n_peers;
+    return d;
 }
 
 char *train_peer_dir(const char *dir, uint32_t peer)

@@ -16,10 +16,13 @@
 #include "core/err.h"
 #include "dataset/dataset.h"
 #include "models/model.h"
+#include "p2p/multicast.h"
 #include "sv/apply.h"
+#include "train/delivery.h"
 
 #define TRAIN_PEERS_MAX     1024 /* Peers of a job. */
 #define TRAIN_STALENESS_MAX 64   /* Clocks, of pipeline:S and ssp:S. */
+#define TRAIN_LAZY_MAX      64   /* Clocks, of lazy:L. */
 
 /* When clock c + 1 may begin, and what is applied before it does. */
 enum train_mode {
@@ -46,7 +49,10 @@ struct train_run {
     float tau;         /* Sparsification of u, 0: none. */
     bool unbiased;
     enum train_mode mode;
-    uint32_t staleness;        /* pipeline, ssp: s. */
+    uint32_t staleness;             /* pipeline, ssp: s. */
+    struct p2p_multicast multicast; /* Kind and fan-out only: see
+                                     * train_run_delivery(). */
+    uint32_t lazy; /* Clocks of a group, from 1: see train/delivery.h. */
     uint64_t digest_every;     /* Clocks, 0: at the end only. */
     uint64_t eval_every;       /* Clocks, 0: at the end only. */
     uint64_t n_rows;           /* Of the training file. */
@@ -95,6 +101,13 @@ uint64_t train_run_fingerprint(const struct train_run *r);
  * there is. */
 void train_mode_format(const struct train_run *r, char text[32]);
 int train_mode_parse(struct train_run *r, const char *text, struct err *e);
+
+/* "lazy:L". Errors: ERR_INVALID. */
+int train_repair_parse(struct train_run *r, const char *text, struct err *e);
+
+/* What batches travel by, in a job that ends at @last_clock. */
+struct train_delivery train_run_delivery(const struct train_run *r,
+                                         uint64_t last_clock);
 
 /* "DIR/peer-R". Owner: the caller frees it. NULL: no memory. */
 char *train_peer_dir(const char *dir, uint32_t peer);

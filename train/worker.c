@@ -29,11 +29,9 @@ struct member {
     uint64_t applied; /* In order: its batches below this clock were handed to
                        * apply. Else how many were. */
     uint64_t acked;   /* Our batches below this clock are there. */
-    uint64_t ahead[TRAIN_WINDOW / 64]; /* Came, but are not below have: bit
-                                        * clock mod TRAIN_WINDOW. */
-    uint64_t n_ahead;
-    uint64_t patient_ns; /* Since when we wait for something of it. */
-    unsigned n_asked;    /* How often we asked since the last one came. */
+    struct train_window ahead; /* Came, but are not below have. */
+    uint64_t patient_ns;       /* Since when we wait for something of it. */
+    unsigned n_asked;          /* How often we asked since the last one came. */
     bool ack_owed;
     uint64_t ack_owed_ns; /* Since when. */
     bool done;
@@ -123,30 +121,6 @@ static bool is_other(const struct train_worker *w, p2p_peer p)
     return p != w->o.self && !w->members[p].bye;
 }
 
-static bool is_ahead(const struct member *m, uint64_t clock)
-{
-    uint64_t slot = clock % TRAIN_WINDOW;
-
-    return (m->ahead[slot / 64] >> slot % 64 & 1) != 0;
-}
-
-static void set_ahead(struct member *m, uint64_t clock, bool on)
-{
-    uint64_t slot = clock % TRAIN_WINDOW, bit = (uint64_t)1 << slot % 64;
-
-    m->n_ahead += on ? 1 : (uint64_t)-1;
-    m->ahead[slot / 64] ^= bit;
-}
-
-/* What is in the first state beyond a gap need not come again. */
-static void take_ahead(struct member *m, const uint64_t *bits)
-{
-    memcpy(m->ahead, bits, sizeof m->ahead);
-    for (size_t i = 0; i < TRAIN_WINDOW / 64; i++) {
-        m->n_ahead += (uint64_t)__builtin_popcountll(bits[i]);
-    }
-}
-
 int train_worker_create(struct train_worker **worker,
                         const struct train_worker_options *o,
                         struct err *e)
@@ -169,14 +143,15 @@ int train_worker_create(struct train_worker **worker,
         return err_set(e, ERR_NOMEM, "engine for %u peers", o->n_peers);
     }
     w->o = *o;
-    w->o.applied = w->o.ahead = NULL;
+    w->o.applied = NULL;
+    w->o.ahead = NULL;
     w->clock = o->first_clock;
     for (p2p_peer p = 0; p < o->n_peers; p++) {
         struct member *m = &w->members[p];
         m->applied = o->applied != NULL ? o->applied[p] : o->first_clock;
         m->have = m->newest = m->applied;
         if (o->ahead != NULL) {
-            take_ahead(m, o->ahead + (size_t)p * (TRAIN_WINDOW / 64));
+            m->ahead = o->ahead[p]; /* Need not come again. */
         }
     }
     w->members[o->self].have = o->first_clock;
@@ -441,19 +416,13 @@ static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
 {
     struct member *m = &w->members[peer];
 
-    if (peer == w->o.self || clock < m->have ||
-        clock >= m->have + TRAIN_WINDOW || clock >= w->o.delivery.last_clock ||
-        is_ahead(m, clock)) {
+    if (peer == w->o.self || clock >= w->o.delivery.last_clock ||
+        !train_window_add(&m->ahead, &m->have, clock)) {
         return false;
     }
-    set_ahead(m, clock, true);
     arrive(w, peer, clock);
     if (clock >= m->newest) {
         m->newest = clock + 1;
-    }
-    while (m->n_ahead > 0 && is_ahead(m, m->have)) {
-        set_ahead(m, m->have, false);
-        m->have++;
     }
     return true;
 }

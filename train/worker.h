@@ -37,8 +37,7 @@
 #include "p2p/transport.h"
 #include "train/delivery.h"
 #include "train/run.h"
-
-#define TRAIN_WINDOW 512 /* Clocks of one origin that may be held at once. */
+#include "train/window.h"
 
 struct train_worker_options {
     p2p_peer self;
@@ -49,10 +48,9 @@ struct train_worker_options {
     uint64_t first_clock;    /* Where this process begins: W_first is ready. */
     const uint64_t *applied; /* (n_peers) batches of p with clock < applied[p]
                               * are in W_first. NULL: first_clock for all. */
-    const uint64_t *ahead;   /* (n_peers, TRAIN_WINDOW / 64) those at or above
-                              * applied[p] that are in W_first too: bit clock
-                              * mod TRAIN_WINDOW. NULL: none. */
-    uint64_t retry_ns;       /* Patience before a batch is asked for again. */
+    const struct train_window *ahead; /* (n_peers) those at or above applied[p]
+                                       * that are in W_first too. NULL: none. */
+    uint64_t retry_ns; /* Patience before a batch is asked for again. */
     struct log *log;
 };
 

@@ -33,9 +33,20 @@ run_once() {
     return $status
 }
 
+# The third round sends to one peer at once, and to the others in groups.
+groups="--multicast random:1 --repair lazy:4"
+# shellcheck disable=SC2086
+check "undisturbed run with groups" "$lyre" train mlr $settings $groups \
+    --run "$work/groups" --quiet
+want_groups=$(last_digest "$work/groups" 0)
+
 RANDOM=7
 for round in 1 2 3; do
     run="$work/run$round"
+    if [ $round = 3 ]; then
+        settings="$settings $groups"
+        want=$want_groups
+    fi
     status=0
     # shellcheck disable=SC2086
     run_once "$lyre" train mlr $settings --run "$run" --quiet || status=$?

@@ -48,8 +48,16 @@ verify dense-u 2
 train unbiased --peers 2 --sparsify 0.02:unbiased --consistency ssp:1
 verify unbiased 2
 
+for schedule in "bsp random:1" "ssp:2 halton:2" "asp ring"; do
+    name="multicast-${schedule// /-}"
+    train "$name" --peers 4 --threads 1 --consistency "${schedule% *}" \
+        --multicast "${schedule#* }" --repair lazy:3
+    verify "$name" 4
+done
+
 # Where the mode promises equal replicas, they are equal.
-for name in mode-bsp mode-pipeline:2 optimizer-momentum dense-u; do
+for name in mode-bsp mode-pipeline:2 optimizer-momentum dense-u \
+    multicast-bsp-random:1; do
     a=$(last_digest "$work/$name" 0)
     b=$(last_digest "$work/$name" 1)
     [ "$a" = "$b" ] || fail "$name: peers 0 and 1 end differently"

@@ -122,6 +122,49 @@ static void test_a_batch_holds_one_record_for_each_matrix(void **state)
     blob_unref(mixed);
 }
 
+/* Two clocks of one matrix in a message come out one by one. */
+static void test_a_group_is_taken_apart_by_clocks(void **state)
+{
+    struct sv_codec_scratch scratch;
+    struct sv_batch b;
+    struct train_msg m;
+    struct buf bytes;
+    struct blob *good, *turned;
+    size_t at = 0, size, sizes[2], first;
+    uint64_t clock;
+
+    (void)state;
+    sv_batch_init(&b, 3, 2);
+    sv_codec_scratch_init(&scratch);
+    buf_init(&bytes);
+    sv_batch_reset(&b, false, false);
+    for (uint64_t c = 7; c <= 9; c += 2) {
+        struct sv_record r = {.kind = SV_RECORD_BATCH, .origin = 4, .clock = c};
+        assert_int_equal(sv_codec_encode(&bytes, &r, &b, &scratch, NULL), 0);
+        sizes[c == 9] = bytes.size;
+    }
+    first = sizes[0];
+    good = blob_copy(bytes.data, bytes.size);
+    turned = blob_create(bytes.size);
+    memcpy(turned->data, bytes.data + first, bytes.size - first);
+    memcpy(turned->data + bytes.size - first, bytes.data, first);
+    assert_int_equal(train_msg_decode(&m, TRAIN_MSG_BATCH, good, 4, 1, NULL),
+                     0);
+    assert_int_equal(m.clock, 7);
+    assert_true(train_msg_next_clock(good, 1, &at, &size, &clock));
+    assert_true(clock == 7 && size == first && at == first);
+    assert_true(train_msg_next_clock(good, 1, &at, &size, &clock));
+    assert_true(clock == 9 && at == bytes.size);
+    assert_false(train_msg_next_clock(good, 1, &at, &size, &clock));
+    assert_int_equal(train_msg_decode(&m, TRAIN_MSG_BATCH, turned, 4, 1, NULL),
+                     ERR_CORRUPT);
+    blob_unref(good);
+    blob_unref(turned);
+    buf_fini(&bytes);
+    sv_codec_scratch_fini(&scratch);
+    sv_batch_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_control_characters_do_not_reach_a_terminal),
         cmocka_unit_test(test_bodies_of_the_wrong_size_are_refused),
         cmocka_unit_test(test_a_batch_holds_one_record_for_each_matrix),
+        cmocka_unit_test(test_a_group_is_taken_apart_by_clocks),
     };
     return cmocka_run_group_tests_name("train_msg", tests, NULL, NULL);
 }

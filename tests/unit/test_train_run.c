@@ -27,6 +27,9 @@ static struct train_run example(void)
     r.unbiased = true;
     r.mode = TRAIN_SSP;
     r.staleness = 3;
+    r.multicast.kind = P2P_MULTICAST_RANDOM;
+    r.multicast.fan_out = 2;
+    r.lazy = 5;
     r.digest_every = 10;
     r.eval_every = 20;
     r.n_rows = 12345;
@@ -53,6 +56,9 @@ static void test_a_run_comes_back_from_its_text(void **state)
     assert_true(b.tau == a.tau && b.momentum == a.momentum);
     assert_true(b.unbiased && b.bias && b.mode == TRAIN_SSP);
     assert_int_equal(b.staleness, 3);
+    assert_int_equal(b.multicast.kind, P2P_MULTICAST_RANDOM);
+    assert_int_equal(b.multicast.fan_out, 2);
+    assert_int_equal(b.lazy, 5);
     assert_int_equal(b.durability_ns, a.durability_ns);
     assert_string_equal(b.data, "train.svm");
     assert_null(b.test);
@@ -69,9 +75,10 @@ static void test_every_key_is_missed(void **state)
 {
     struct train_run a = example(), b;
     char *text;
-    const char *keys[] = {"\"model\"", "\"lr\"",        "\"peers\"",
-                          "\"mode\"",  "\"optimizer\"", "\"run\"",
-                          "\"seed\"",  "\"schema\"",    "\"durability\""};
+    const char *keys[] = {"\"model\"",     "\"lr\"",        "\"peers\"",
+                          "\"mode\"",      "\"optimizer\"", "\"run\"",
+                          "\"seed\"",      "\"multicast\"", "\"schema\"",
+                          "\"durability\""};
 
     (void)state;
     assert_int_equal(train_run_to_json(&a, &text, NULL), 0);
@@ -129,6 +136,22 @@ static void test_modes_are_read_and_written(void **state)
     }
 }
 
+static void test_repair_is_read(void **state)
+{
+    const char *bad[] = {"",        "lazy",    "lazy:",   "lazy:0",
+                         "lazy:65", "lazy:4x", "lazy:-4", "sync:4"};
+    struct train_run r;
+
+    (void)state;
+    train_run_init(&r);
+    assert_int_equal(train_repair_parse(&r, "lazy:64", NULL), 0);
+    assert_int_equal(r.lazy, 64);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(train_repair_parse(&r, bad[i], NULL), ERR_INVALID);
+    }
+    assert_int_equal(r.lazy, 64);
+}
+
 static void test_defaults_fill_only_what_is_open(void **state)
 {
     struct train_run r;
@@ -155,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_every_key_is_missed),
         cmocka_unit_test(test_what_training_depends_on_changes_the_fingerprint),
         cmocka_unit_test(test_modes_are_read_and_written),
+        cmocka_unit_test(test_repair_is_read),
         cmocka_unit_test(test_defaults_fill_only_what_is_open),
     };
     return cmocka_run_group_tests_name("train_run", tests, NULL, NULL);
