@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 make_data 4000
-settings="--data $work/train.svm --peers 4 --threads 1 --batch 4 --clocks 1500
+settings="--data $work/train.svm --peers 4 --threads 1 --batch 4 --clocks 3000
     --digest-every 100 --peer-timeout 3s --consistency bsp"
 
 # shellcheck disable=SC2086 # A list of options.
