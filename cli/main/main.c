@@ -21,6 +21,7 @@ static const struct cmd COMMANDS[] = {
     {"replay", cmd_replay, "rebuild the parameters of any clock from the log"},
     {"log", cmd_log, "list, show, verify or reindex the log of a run"},
     {"data", cmd_data, "inspect, convert, featurize or split a data set"},
+    {"simulate", cmd_simulate, "try a job on a network that is not here"},
     {"bench", cmd_bench, "measure this machine: apply kernels, network"},
     {"help", cmd_help, "explain a command: lyre help train"},
 };
