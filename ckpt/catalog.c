@@ -413,6 +413,14 @@ static void take_sizes(struct ckpt_catalog *c, const struct rows *rows)
     }
 }
 
+/* The last segment, of which the index knows nothing though it knows the one
+ * before: begun, and never synced since. */
+static bool is_news(const struct ckpt_catalog *c, size_t i)
+{
+    return i + 1 == c->n_valid && c->segments[i].indexed == 0 &&
+           (i == 0 || c->segments[i - 1].durable > 0);
+}
+
 static int
 take_rows(struct ckpt_catalog *c, const struct rows *rows, struct err *e)
 {
@@ -431,8 +439,9 @@ take_rows(struct ckpt_catalog *c, const struct rows *rows, struct err *e)
                                   "index.db contradicts segment %u", s->number);
         }
         if (tallies[i].bad) {
+            bool news = tallies[i].covered == 0 && is_news(c, i);
             s->indexed = 0;
-            s->durable = 0;
+            s->durable = news ? CKPT_SEGMENT_HEADER_SIZE : 0;
         } else {
             s->size = s->indexed;
         }

@@ -47,7 +47,8 @@
     X(seconds_clock, "the whole clock")                                    \
     X(staleness, "how many clocks the slowest applied batch was behind")   \
     X(test_loss, "mean loss on the test set, where it was evaluated")      \
-    X(test_accuracy, "accuracy on the test set")
+    X(test_accuracy, "accuracy on the test set")                           \
+    X(selection_error, "of the update that was sent, relative to all pairs")
 
 struct ckpt_metrics {
 #define X(NAME, TEXT) double NAME;

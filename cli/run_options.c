@@ -15,6 +15,9 @@ static struct {
     uint64_t batch, clocks, seed, features, bits;
     double epochs, lr, momentum, decay, eps;
     const char *optimizer, *sparsify, *consistency, *multicast, *repair;
+    const char *select, *codec;
+    uint64_t feedback;
+    bool feedback_given;
     const char *transform, *normalize, *ngrams;
     uint64_t eval_every, digest_every, peer_timeout;
     bool bias, epochs_given, clocks_given;
@@ -30,6 +33,8 @@ static struct {
     .consistency = "bsp",
     .multicast = "all",
     .repair = "lazy:4",
+    .select = "none",
+    .codec = "f32",
     .transform = "none",
     .normalize = "none",
     .ngrams = "char:1-3",
@@ -132,6 +137,29 @@ static const struct opt OPTS[] = {
      .arg = "lazy:L",
      .help = "the others get what they were not sent every L clocks, in one\n"
              "message"},
+    {.name = "select",
+     .kind = OPT_STRING,
+     .value = &opts.select,
+     .arg = "S",
+     .help =
+         "which pairs are sent: none: all; jcss:C, jcss-greedy:C: C of them,\n"
+         "weighted; svd:C: the best C, dense; error:E: as few as leave a\n"
+         "relative error of E"},
+    {.name = "feedback",
+     .kind = OPT_U64,
+     .value = &opts.feedback,
+     .given = &opts.feedback_given,
+     .arg = "N",
+     .help = "svd: carry the next N directions to the next clock (default: C)",
+     .min = 0,
+     .max = 4096},
+    {.name = "codec",
+     .kind = OPT_STRING,
+     .value = &opts.codec,
+     .arg = "C",
+     .help =
+         "values as f32, bf16 or f16, or as in u=bf16,v=f32; with ,shuffle\n"
+         "bytes are parted for Snappy where it helps"},
     {.name = "seed",
      .kind = OPT_U64,
      .value = &opts.seed,
@@ -310,6 +338,30 @@ static char *copy(const char *s)
     return s == NULL ? NULL : strdup(s);
 }
 
+static int read_choice(const struct opt_command *c, struct train_run *r)
+{
+    struct err e;
+
+    if (select_spec_parse(&r->select, opts.select, &e) != 0) {
+        return say_usage(c, "--select %s", e.msg);
+    }
+    if (r->select.kind == SELECT_AUTO) {
+        return say_usage(c, "--select auto: name a way: none, jcss:C, svd:C or"
+                            " error:E");
+    }
+    if (opts.feedback_given && r->select.kind != SELECT_SVD) {
+        return say_usage(c, "--feedback goes with --select svd:C");
+    }
+    if (r->select.kind == SELECT_SVD) {
+        r->select.feedback =
+            opts.feedback_given ? (uint32_t)opts.feedback : r->select.C;
+    }
+    if (sv_codec_options_parse(&r->codec, opts.codec, &e) != 0) {
+        return say_usage(c, "--codec %s", e.msg);
+    }
+    return -1;
+}
+
 int run_options_read(const struct opt_command *c,
                      const char *model,
                      uint32_t n_peers,
@@ -342,6 +394,7 @@ int run_options_read(const struct opt_command *c,
     if (status < 0 && p2p_multicast_parse(&r->multicast, opts.multicast, &e)) {
         status = say_usage(c, "--multicast %s", e.msg);
     }
+    status = status >= 0 ? status : read_choice(c, r);
     if (status < 0 && train_repair_parse(r, opts.repair, &e) != 0) {
         status = say_usage(c, "--repair %s", e.msg);
     }

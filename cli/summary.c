@@ -15,6 +15,8 @@ add_peer(struct summary *sum, const struct train_summary *s, double share)
     sum->clocks = s->clocks > sum->clocks ? s->clocks : sum->clocks;
     sum->loss += s->loss * share;
     sum->samples += s->samples;
+    sum->pairs += s->pairs;
+    sum->selection_error = fmax(sum->selection_error, s->selection_error);
     sum->bytes_sent += s->stats.bytes_sent;
     sum->bytes_received += s->stats.bytes_received;
     sum->msgs_sent += s->stats.msgs_sent;
@@ -85,12 +87,15 @@ static void format_time(double seconds, char *text, size_t size)
 
 void summary_line(const struct summary *sum, char *line, size_t size)
 {
-    char left[32] = "", accuracy[48] = "";
+    char left[32] = "", accuracy[48] = "", error[32] = "";
     uint64_t here = sum->clock - sum->first_clock;
 
     if (!isnan(sum->test_accuracy)) {
         snprintf(accuracy, sizeof accuracy, "  test accuracy %.4f",
                  sum->test_accuracy);
+    }
+    if (sum->selection_error > 0) {
+        snprintf(error, sizeof error, "  error %.3f", sum->selection_error);
     }
     /* What this process did says how long the rest takes. */
     if (here > 0 && sum->clock < sum->clocks && sum->seconds_train > 0.5) {
@@ -100,10 +105,10 @@ void summary_line(const struct summary *sum, char *line, size_t size)
     }
     snprintf(line, size,
              "clock %" PRIu64 "/%" PRIu64
-             "  epoch %.2f  loss %.4f  %.0f samples/s  %.1f MB sent%s%s%s%s",
+             "  epoch %.2f  loss %.4f  %.0f samples/s  %.1f MB sent%s%s%s%s%s",
              sum->clock, sum->clocks, sum->epoch, sum->loss, rate(sum),
-             (double)sum->bytes_sent / MB, accuracy, left[0] ? "  " : "", left,
-             left[0] ? " left" : "");
+             (double)sum->bytes_sent / MB, error, accuracy, left[0] ? "  " : "",
+             left, left[0] ? " left" : "");
 }
 
 const char *summary_rule(enum sv_rule rule)
@@ -143,6 +148,13 @@ void summary_print(const struct summary *sum,
     if (!isnan(sum->u_share)) {
         fprintf(out, "; %.1f%% of the entries of u were kept",
                 100 * sum->u_share);
+    }
+    if (sum->pairs < sum->samples) {
+        fprintf(out,
+                "\n  selection %.1f%% of the pairs, relative error %.3f in the "
+                "last clock",
+                100 * (double)sum->pairs / (double)sum->samples,
+                sum->selection_error);
     }
     fprintf(out, "\n  memory    %.0f MB at most in a peer\n",
             (double)sum->rss_max_bytes / MB);
@@ -235,6 +247,8 @@ int summary_json(const struct summary *sum,
     json_object_set_new(o, "lr", number((double)reports[0].summary.lr));
     set_loss(o, sum->loss, sum->test_loss, sum->test_accuracy);
     json_object_set_new(o, "samples", count(sum->samples));
+    json_object_set_new(o, "pairs", count(sum->pairs));
+    json_object_set_new(o, "selection_error", number(sum->selection_error));
     json_object_set_new(o, "seconds_train", number(sum->seconds_train));
     json_object_set_new(o, "samples_per_second", number(rate(sum)));
     json_object_set_new(o, "bytes_sent", count(sum->bytes_sent));

@@ -16,6 +16,8 @@ struct summary {
     double loss;                     /* Of minibatches, mean over the peers. */
     double test_loss, test_accuracy; /* NaN: not evaluated. */
     uint64_t samples;
+    uint64_t pairs;
+    double selection_error; /* The largest of the peers, in the last clock. */
     uint64_t bytes_sent, bytes_received, log_bytes, encoded_bytes;
     uint64_t msgs_sent;
     double u_share;         /* Entries of u that were sent. NaN: no u. */

@@ -283,7 +283,8 @@ int sv_codec_encode(struct buf *out,
                        s->raw.size, SV_RECORD_PAYLOAD_MAX);
     }
     packed = pack_if_worth_trying(s, values);
-    fields.kind = SV_RECORD_BATCH;
+    fields.kind =
+        r->kind == SV_RECORD_CARRY ? SV_RECORD_CARRY : SV_RECORD_BATCH;
     fields.codec = (uint16_t)(bits | packed);
     fields.n = b->n;
     fields.J = b->u.len;
@@ -439,7 +440,8 @@ int sv_codec_decode(struct sv_batch *b,
     if (rc != 0) {
         return rc;
     }
-    if (r->kind != SV_RECORD_BATCH || r->J != b->u.len || r->K != b->v.len) {
+    if ((r->kind != SV_RECORD_BATCH && r->kind != SV_RECORD_CARRY) ||
+        r->J != b->u.len || r->K != b->v.len) {
         return err_set(e, ERR_CORRUPT,
                        "batch: kind %u, shape %u x %u where %u x %u belongs",
                        r->kind, r->K, r->J, b->v.len, b->u.len);

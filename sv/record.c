@@ -102,7 +102,7 @@ check_fields(const struct sv_record *r, const uint8_t *p, struct err *e)
                            ? r->payload_size
                            : r->payload_raw_size);
     }
-    if (r->kind == SV_RECORD_BATCH) {
+    if (r->kind == SV_RECORD_BATCH || r->kind == SV_RECORD_CARRY) {
         return check_batch(r, e);
     }
     if (r->codec != 0 || r->n != 0 || r->J != 0 || r->K != 0 ||

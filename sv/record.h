@@ -56,6 +56,8 @@ enum sv_record_kind {
     SV_RECORD_STEP,      /* What a clock did to the replica: ckpt/step.h. */
     SV_RECORD_DIGEST,    /* Digest of a matrix at a clock. */
     SV_RECORD_METRIC,    /* Measurements: JSON text, after the fact. */
+    SV_RECORD_CARRY,     /* SV pairs that a selection left for this clock: coded
+                          * as a batch, and applied by nobody. */
     SV_RECORD_KIND_END
 };
 

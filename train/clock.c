@@ -69,7 +69,7 @@ int train_clock_init(struct train_clock *c,
     if (c->rows == NULL || c->own == NULL) {
         return err_set(e, ERR_NOMEM, "minibatches of %u samples", run->batch);
     }
-    return 0;
+    return train_choice_init(&c->choice, replica, self, e);
 }
 
 void train_clock_fini(struct train_clock *c)
@@ -77,6 +77,7 @@ void train_clock_fini(struct train_clock *c)
     for (size_t i = 0; c->own != NULL && i < c->n; i++) {
         sv_batch_fini(&c->own[i]);
     }
+    train_choice_fini(&c->choice);
     free(c->rows);
     free(c->own);
     memset(c, 0, sizeof *c);
@@ -108,6 +109,31 @@ static int check_finite(const struct train_clock *c,
                    b->sample[bad] + 1, c->replica->run.data);
 }
 
+/* From all pairs of matrix @i to those that are sent, as they are sent. */
+static int choose(struct train_clock *c,
+                  size_t i,
+                  uint64_t clock,
+                  struct train_clock_work *work,
+                  struct err *e)
+{
+    struct sv_batch *b = &c->own[i];
+    double error = 0;
+    int rc =
+        train_choice_make(&c->choice, i, clock, b, c->replica->pool, &error, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    sv_codec_round(b, &c->replica->run.codec);
+    if (error > work->selection_error) {
+        work->selection_error = error;
+    }
+    work->n_u += sv_vecs_entries(&b->u);
+    work->n_u_dense += (uint64_t)b->n * b->u.len;
+    work->n_pairs += b->n;
+    return 0;
+}
+
 int train_clock_compute(struct train_clock *c,
                         uint64_t clock,
                         struct train_clock_work *work,
@@ -132,12 +158,9 @@ int train_clock_compute(struct train_clock *c,
     rc = c->replica->ops->gradient(c->replica->model, &in, c->own, &work->loss,
                                    e);
     for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        struct sv_batch *b = &c->own[i];
-        scale(run, b, work->loss.n);
-        rc = check_finite(c, b, e);
-        work->n_u += sv_vecs_entries(&b->u);
-        work->n_u_dense += (uint64_t)b->n * b->u.len;
-        work->n_pairs += b->n;
+        scale(run, &c->own[i], work->loss.n);
+        rc = check_finite(c, &c->own[i], e);
+        rc = rc != 0 ? rc : choose(c, i, clock, work, e);
     }
     return rc;
 }
@@ -148,6 +171,7 @@ int train_clock_encode(struct train_clock *c,
                        struct blob **blob,
                        struct err *e)
 {
+    c->tools->scratch[0].options = c->replica->run.codec;
     buf_reset(&c->tools->bytes);
     for (size_t i = 0; i < c->n; i++) {
         struct sv_record r = {.kind = SV_RECORD_BATCH,

@@ -12,15 +12,17 @@
 #include "dataset/dataset.h"
 #include "dataset/sampler.h"
 #include "sv/codec.h"
+#include "train/choice.h"
 #include "train/hub.h"
 #include "train/replica.h"
 
 /* What came of a minibatch. */
 struct train_clock_work {
     struct model_loss loss;
-    uint64_t n_pairs;
-    uint64_t n_u;       /* Entries of u that are sent, */
-    uint64_t n_u_dense; /* and that dense u would have. */
+    uint64_t n_pairs;       /* That are sent. */
+    double selection_error; /* The largest of all matrices. */
+    uint64_t n_u;           /* Entries of u that are sent, */
+    uint64_t n_u_dense;     /* and that dense u would have. */
 };
 
 /* Memory that clocks reuse. Those that one thread drives, of one model, may
@@ -49,8 +51,9 @@ struct train_clock {
     uint32_t self;
     size_t n; /* Matrices. */
     struct dataset_sampler sampler;
-    uint32_t *rows;                  /* (batch) rows of the minibatch. */
-    struct sv_batch *own;            /* (n) what this clock computed. */
+    uint32_t *rows;       /* (batch) rows of the minibatch. */
+    struct sv_batch *own; /* (n) what this clock sends. */
+    struct train_choice choice;
     struct train_clock_tools *tools; /* Not owned. */
 };
 
@@ -63,9 +66,9 @@ int train_clock_init(struct train_clock *c,
                      struct err *e);
 void train_clock_fini(struct train_clock *c);
 
-/* Turn the minibatch of @clock into SV pairs, which stay in c->own until the
- * next call. Errors: ERR_NOT_FINITE (the message names the row), ERR_NOMEM,
- * ERR_INVALID. */
+/* Turn the minibatch of @clock into the SV pairs that are sent, which stay in
+ * c->own until the next call, with the very values that decoding gives. Errors:
+ * ERR_NOT_FINITE (the message names the row), ERR_NOMEM, ERR_INVALID. */
 int train_clock_compute(struct train_clock *c,
                         uint64_t clock,
                         struct train_clock_work *work,

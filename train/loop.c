@@ -45,9 +45,14 @@ static int loop_init(struct loop *l, struct err *e)
     buf_init(&l->bytes);
     ckpt_step_init(&l->step);
     rc = train_clock_tools_init(&l->tools, l->replica, e);
-    return rc != 0 ? rc
-                   : train_clock_init(&l->clock, l->replica, l->o.data,
-                                      l->o.self, &l->tools, e);
+    rc = rc != 0 ? rc
+                 : train_clock_init(&l->clock, l->replica, l->o.data, l->o.self,
+                                    &l->tools, e);
+    if (rc == 0 && l->replica->reader != NULL) {
+        rc = train_choice_read(&l->clock.choice, l->replica->reader,
+                               l->replica->clock, &l->tools.scratch[0], e);
+    }
+    return rc;
 }
 
 static void loop_fini(struct loop *l)
@@ -76,6 +81,9 @@ static int compute(struct loop *l, uint64_t clock, struct err *e)
     m->accuracy = (double)work.loss.n_right / work.loss.n;
     m->samples = work.loss.n;
     m->pairs = (double)work.n_pairs;
+    m->selection_error = work.selection_error;
+    l->s->pairs += work.n_pairs;
+    l->s->selection_error = work.selection_error;
     m->u_share =
         work.n_u_dense == 0 ? 0 : (double)work.n_u / (double)work.n_u_dense;
     m->epoch = (double)(clock + 1) * l->run->batch / l->o.data->n_rows;
@@ -216,6 +224,25 @@ static void report(struct loop *l)
     }
 }
 
+/* What selection left for @clock, for a peer that resumes there. */
+static int log_carried(struct loop *l, uint64_t clock, struct err *e)
+{
+    struct blob *b;
+    int rc;
+
+    buf_reset(&l->bytes);
+    rc = train_choice_write(&l->clock.choice, clock, &l->bytes,
+                            &l->tools.scratch[0], e);
+    if (rc != 0 || l->bytes.size == 0) {
+        return rc;
+    }
+    b = blob_copy(l->bytes.data, l->bytes.size);
+    rc = b == NULL ? err_set(e, ERR_NOMEM, "what is carried")
+                   : ckpt_log_put(l->o.log, b, e);
+    blob_unref(b);
+    return rc;
+}
+
 /* From W_clock to what the others get. */
 static int first_half(struct loop *l, uint64_t clock, struct err *e)
 {
@@ -232,6 +259,7 @@ static int first_half(struct loop *l, uint64_t clock, struct err *e)
     lap(&t, &l->s->seconds_encode, &m->seconds_encode);
     if (rc == 0) {
         rc = ckpt_log_put(l->o.log, own, e);
+        rc = rc != 0 ? rc : log_carried(l, clock + 1, e);
         lap(&t, &l->s->seconds_log, &m->seconds_log);
     }
     if (rc == 0) {

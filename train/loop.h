@@ -31,6 +31,8 @@ struct train_summary {
     double test_accuracy; /* NaN: never evaluated. */
     uint64_t test_clock;  /* When that was. */
     uint64_t samples;
+    uint64_t pairs;         /* Sent. */
+    double selection_error; /* Of the last clock. */
     uint64_t log_bytes;
     uint64_t encoded_bytes;   /* Own records. */
     uint64_t u_entries;       /* Entries of u that were sent, */

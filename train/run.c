@@ -95,15 +95,20 @@ static json_t *json_u64(uint64_t x)
 /* What training is a function of, but for the schema. */
 static json_t *training_to_json(const struct train_run *r)
 {
-    char multicast[P2P_MULTICAST_TEXT_SIZE];
+    char multicast[P2P_MULTICAST_TEXT_SIZE], select[SELECT_SPEC_SIZE];
+    char codec[SV_CODEC_OPTIONS_SIZE];
 
+    select_spec_format(&r->select, select);
+    sv_codec_options_format(&r->codec, codec);
     p2p_multicast_format(&r->multicast, multicast);
     return json_pack(
-        "{s:s, s:s, s:I, s:b, s:I, s:o, s:I, s:I, s:s, s:f, s:f, s:f, s:f, "
+        "{s:s, s:s, s:I, s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, "
+        "s:f, s:f, s:f, "
         "s:f, s:b,"
         " s:s, s:I, s:I, s:I, s:I, s:o}",
         "model", r->model, "multicast", multicast, "lazy", (json_int_t)r->lazy,
-        "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
+        "select", select, "feedback", (json_int_t)r->select.feedback, "codec",
+        codec, "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
         json_u64(r->seed), "batch", (json_int_t)r->batch, "clocks",
         (json_int_t)r->clocks, "optimizer", sv_rule_name(r->rule), "lr",
         (double)r->lr, "eps", (double)r->eps, "momentum", (double)r->momentum,
@@ -257,6 +262,26 @@ static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
     return rc;
 }
 
+static int choice_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    const char *select = json_string_value(json_object_get(t, "select"));
+    const char *codec = json_string_value(json_object_get(t, "codec"));
+    uint64_t feedback = 0;
+    int rc = get_count(t, "feedback", SV_N_MAX, &feedback, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (select == NULL || select_spec_parse(&r->select, select, NULL) != 0) {
+        return missing(e, "select");
+    }
+    if (codec == NULL || sv_codec_options_parse(&r->codec, codec, NULL) != 0) {
+        return missing(e, "codec");
+    }
+    r->select.feedback = (uint32_t)feedback;
+    return 0;
+}
+
 static int
 training_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
@@ -271,6 +296,10 @@ training_from_json(struct train_run *r, const json_t *t, struct err *e)
     if (multicast == NULL ||
         p2p_multicast_parse(&r->multicast, multicast, NULL) != 0) {
         return missing(e, "multicast");
+    }
+    rc = choice_from_json(r, t, e);
+    if (rc != 0) {
+        return rc;
     }
     r->bias = json_is_true(json_object_get(t, "bias"));
     rc = rule_from_json(r, t, e);

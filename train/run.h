@@ -17,7 +17,9 @@
 #include "dataset/dataset.h"
 #include "models/model.h"
 #include "p2p/multicast.h"
+#include "select/spec.h"
 #include "sv/apply.h"
+#include "sv/codec_options.h"
 #include "train/delivery.h"
 
 #define TRAIN_PEERS_MAX     1024 /* Peers of a job. */
@@ -46,7 +48,9 @@ struct train_run {
     float eps;         /* rowgrad, adagrad. */
     float momentum;    /* momentum: M is multiplied by it every clock. */
     float decay;       /* W is multiplied by 1 - lr decay every clock. */
-    float tau;         /* Sparsification of u, 0: none. */
+    struct select_spec select;     /* Which pairs are sent. */
+    struct sv_codec_options codec; /* How their values are. */
+    float tau;                     /* Sparsification of u, 0: none. */
     bool unbiased;
     enum train_mode mode;
     uint32_t staleness;             /* pipeline, ssp: s. */
