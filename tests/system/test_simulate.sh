@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# A simulated job computes what a real one computes, bit for bit; the network
+# that it is given costs virtual time, not accuracy; and it is repeatable.
+. "$(dirname "$0")/lib.sh"
+
+make_data 3000
+job="mlr --data $work/train.svm --test $work/test.svm --peers 4 --threads 1
+    --batch 8 --clocks 60"
+times="--compute 1ms --apply 10us"
+
+# simulate NAME OPTION...: the JSON object is in work/NAME.
+simulate() {
+    local name=$1
+    shift
+    # shellcheck disable=SC2086 # A list of options.
+    "$lyre" simulate $job $times --json "$@" >"$work/$name" 2>"$work/out" || {
+        cat "$work/out"
+        fail "simulate $*"
+    }
+}
+
+# same FIELD A B: two objects agree.
+same() {
+    [ "$(json "$1" "$work/$2")" = "$(json "$1" "$work/$3")" ] ||
+        fail "$1 differs between $2 and $3"
+}
+
+# more FIELD A B FACTOR: B has at least FACTOR times as much of it as A.
+more() {
+    python3 -c 'import sys; a, b, f = map(float, sys.argv[1:])
+sys.exit(not b >= f * a > 0)' "$(json "$1" "$work/$2")" \
+        "$(json "$1" "$work/$3")" "$4" || fail "$1: $2 against $3"
+}
+
+for how in "--consistency bsp" "--consistency pipeline:3" \
+    "--consistency bsp --multicast random:1 --repair lazy:4"; do
+    # shellcheck disable=SC2086
+    check "training with $how" "$lyre" train $job $how --run "$work/run" --quiet
+    # shellcheck disable=SC2086
+    simulate it $how
+    [ "$(json digest "$work/it")" = "$(last_digest "$work/run" 0)" ] ||
+        fail "a simulation has another digest with $how"
+    [ "$(json replicas "$work/it")" = 1 ] || fail "replicas differ with $how"
+    rm -r "$work/run"
+done
+
+simulate plain
+simulate again
+for field in digest seconds bytes_sent messages_sent series; do
+    same $field plain again
+done
+
+simulate delayed --delay 20ms
+simulate thin --link 1mbit
+simulate lossy --loss 2%
+for net in delayed thin lossy; do
+    same digest plain $net
+    same accuracy plain $net
+    more seconds plain $net 1.5
+done
+more messages_sent plain lossy 1.01
+
+simulate slow --stragglers 25%:8
+same digest plain slow
+more seconds plain slow 4
+more seconds_waiting plain slow 4
+python3 - "$work/slow" <<'END' || fail "stragglers wait as long as others"
+import json, sys
+r = json.load(open(sys.argv[1]))
+sys.exit(not r["seconds_waiting_stragglers"] < r["seconds_waiting"] / 3)
+END
+
+# Who need not wait for stragglers at every clock waits less for jitter.
+simulate bsp --jitter 0.9 --loss 1%
+simulate ssp --jitter 0.9 --loss 1% --consistency ssp:4
+more seconds_waiting ssp bsp 1.1
+[ "$(json replicas "$work/ssp")" -gt 1 ] || fail "ssp with equal replicas"
+
+echo "the table, and what is wrong with options"
+# shellcheck disable=SC2086
+check "the table" "$lyre" simulate $job $times --eval-every 30
+expect_said "equal on all peers"
+expect_said "      60 "
+# shellcheck disable=SC2086
+for wrong in "--link 1apple" "--loss 0.05%" "--stragglers 5" "--loss 100%"; do
+    expect_status 2 "$lyre" simulate $job $wrong
+    expect_said "$wrong"
+done
+expect_status 2 "$lyre" simulate mlr --peers 2
+expect_said "--data is missing"
+head -3 "$work/test.svm" >"$work/few.svm"
+# shellcheck disable=SC2086
+expect_status 2 "$lyre" simulate $job --data "$work/few.svm"
+expect_said "not one for each"
+echo "all is well"
