@@ -19,6 +19,7 @@ static const struct cmd COMMANDS[] = {
     {"eval", cmd_eval, "loss and accuracy of a run on a data set"},
     {"predict", cmd_predict, "the likeliest labels of rows or of texts"},
     {"replay", cmd_replay, "rebuild the parameters of any clock from the log"},
+    {"explain", cmd_explain, "what a clock costs, for each way of sending"},
     {"log", cmd_log, "list, show, verify or reindex the log of a run"},
     {"data", cmd_data, "inspect, convert, featurize or split a data set"},
     {"simulate", cmd_simulate, "try a job on a network that is not here"},
