@@ -29,26 +29,27 @@
 
 /* What a peer measured in a clock: the columns of the table metric. New ones go
  * to the end. */
-#define CKPT_METRIC_MAP(X)                                                 \
-    X(epoch, "epochs of the own shard so far")                             \
-    X(loss, "mean loss of the minibatch, nats per sample")                 \
-    X(accuracy, "share of the minibatch that was right before the update") \
-    X(samples, "samples of the minibatch")                                 \
-    X(pairs, "SV pairs sent")                                              \
-    X(u_share, "share of the entries of u that were sent")                 \
-    X(bytes_encoded, "bytes of the own records")                           \
-    X(bytes_sent, "bytes handed to the network")                           \
-    X(bytes_received, "bytes that came from the network")                  \
-    X(seconds_compute, "forward, loss, SVs")                               \
-    X(seconds_encode, "encoding, and decoding what was encoded")           \
-    X(seconds_wait, "waiting at the gate")                                 \
-    X(seconds_apply, "decoding what came, and applying")                   \
-    X(seconds_log, "waiting for room in the log's queue")                  \
-    X(seconds_clock, "the whole clock")                                    \
-    X(staleness, "how many clocks the slowest applied batch was behind")   \
-    X(test_loss, "mean loss on the test set, where it was evaluated")      \
-    X(test_accuracy, "accuracy on the test set")                           \
-    X(selection_error, "of the update that was sent, relative to all pairs")
+#define CKPT_METRIC_MAP(X)                                                   \
+    X(epoch, "epochs of the own shard so far")                               \
+    X(loss, "mean loss of the minibatch, nats per sample")                   \
+    X(accuracy, "share of the minibatch that was right before the update")   \
+    X(samples, "samples of the minibatch")                                   \
+    X(pairs, "SV pairs sent")                                                \
+    X(u_share, "share of the entries of u that were sent")                   \
+    X(bytes_encoded, "bytes of the own records")                             \
+    X(bytes_sent, "bytes handed to the network")                             \
+    X(bytes_received, "bytes that came from the network")                    \
+    X(seconds_compute, "forward, loss, SVs")                                 \
+    X(seconds_encode, "encoding, and decoding what was encoded")             \
+    X(seconds_wait, "waiting at the gate")                                   \
+    X(seconds_apply, "decoding what came, and applying")                     \
+    X(seconds_log, "waiting for room in the log's queue")                    \
+    X(seconds_clock, "the whole clock")                                      \
+    X(staleness, "how many clocks the slowest applied batch was behind")     \
+    X(test_loss, "mean loss on the test set, where it was evaluated")        \
+    X(test_accuracy, "accuracy on the test set")                             \
+    X(selection_error, "of the update that was sent, relative to all pairs") \
+    X(staleness_bound, "how many clocks behind the gate let the slowest be")
 
 struct ckpt_metrics {
 #define X(NAME, TEXT) double NAME;

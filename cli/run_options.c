@@ -124,7 +124,9 @@ static const struct opt OPTS[] = {
      .kind = OPT_STRING,
      .value = &opts.consistency,
      .arg = "M",
-     .help = "bsp, pipeline:S, ssp:S or asp"},
+     .help = "bsp, pipeline:S, ssp:S, asp or adaptive:LOW-HIGH, which is ssp "
+             "with S\n"
+             "chosen by how unequal clocks are"},
     {.name = "multicast",
      .kind = OPT_STRING,
      .value = &opts.multicast,

@@ -320,6 +320,16 @@ void train_hub_stop(struct train_hub *h, int reason, const char *why)
     wake_network(h);
 }
 
+uint32_t train_hub_staleness(struct train_hub *h)
+{
+    uint32_t s;
+
+    pthread_mutex_lock(&h->mutex);
+    s = train_worker_staleness(h->worker);
+    pthread_mutex_unlock(&h->mutex);
+    return s;
+}
+
 bool train_hub_ended(struct train_hub *h)
 {
     bool ended;

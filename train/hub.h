@@ -85,6 +85,9 @@ void train_hub_wait_end(struct train_hub *h);
 /* This peer has to stop. Tells the others. */
 void train_hub_stop(struct train_hub *h, int reason, const char *why);
 
+/* train_worker_staleness(). */
+uint32_t train_hub_staleness(struct train_hub *h);
+
 /* Nothing more is to be done here: see train_hub_outcome(). */
 bool train_hub_ended(struct train_hub *h);
 

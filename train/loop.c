@@ -113,6 +113,7 @@ static int apply(struct loop *l,
         oldest = items[k].clock < oldest ? items[k].clock : oldest;
     }
     l->step.metrics.staleness = (double)(clock - oldest);
+    l->step.metrics.staleness_bound = (double)train_hub_staleness(l->o.hub);
     return train_clock_apply(&l->clock, items, n_items, &l->step, e);
 }
 

@@ -267,6 +267,7 @@ train_peer_worker_options(const struct train_run *run, uint32_t rank)
         .n_peers = run->n_peers,
         .mode = run->mode,
         .staleness = run->staleness,
+        .staleness_min = run->staleness_min,
         .delivery = train_run_delivery(run, run->clocks),
         .retry_ns = run->peer_timeout_ns / RETRY_SHARE,
     };

@@ -10,7 +10,10 @@
 
 #include "core/hash.h"
 
-static const char *const MODES[] = {"bsp", "pipeline", "ssp", "asp"};
+static const char *const MODES[TRAIN_MODE_COUNT] = {"bsp", "pipeline", "ssp",
+                                                    "asp", "adaptive"};
+#define ADAPTIVE_HIGH 8 /* Staleness at most, where nothing was said. */
+
 static const char *const DURABILITIES[] = {"none", "clock", "interval"};
 
 void train_run_init(struct train_run *r)
@@ -105,7 +108,7 @@ static json_t *training_to_json(const struct train_run *r)
         "{s:s, s:s, s:I, s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, "
         "s:f, s:f, s:f, "
         "s:f, s:b,"
-        " s:s, s:I, s:I, s:I, s:I, s:o}",
+        " s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
         "model", r->model, "multicast", multicast, "lazy", (json_int_t)r->lazy,
         "select", select, "feedback", (json_int_t)r->select.feedback, "codec",
         codec, "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
@@ -114,9 +117,10 @@ static json_t *training_to_json(const struct train_run *r)
         (double)r->lr, "eps", (double)r->eps, "momentum", (double)r->momentum,
         "decay", (double)r->decay, "tau", (double)r->tau, "unbiased",
         (int)r->unbiased, "mode", MODES[r->mode], "staleness",
-        (json_int_t)r->staleness, "digest_every", (json_int_t)r->digest_every,
-        "eval_every", (json_int_t)r->eval_every, "rows", (json_int_t)r->n_rows,
-        "fingerprint", json_u64(r->data_fingerprint));
+        (json_int_t)r->staleness, "staleness_min", (json_int_t)r->staleness_min,
+        "digest_every", (json_int_t)r->digest_every, "eval_every",
+        (json_int_t)r->eval_every, "rows", (json_int_t)r->n_rows, "fingerprint",
+        json_u64(r->data_fingerprint));
 }
 
 int train_run_to_json(const struct train_run *r, char **text, struct err *e)
@@ -235,26 +239,29 @@ static int rule_from_json(struct train_run *r, const json_t *t, struct err *e)
 
 static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
-    uint64_t peers = 0, batch = 0, staleness = 0, lazy = 0;
+    uint64_t peers = 0, batch = 0, staleness = 0, lazy = 0, low = 0;
     int mode = 0, rc;
 
     rc = get_count(t, "peers", TRAIN_PEERS_MAX, &peers, e);
     rc = rc != 0 ? rc : get_count(t, "batch", SV_N_MAX, &batch, e);
     rc = rc != 0 ? rc : get_count(t, "staleness", UINT32_MAX, &staleness, e);
     rc = rc != 0 ? rc : get_count(t, "lazy", TRAIN_LAZY_MAX, &lazy, e);
+    rc = rc != 0 ? rc : get_count(t, "staleness_min", staleness, &low, e);
     rc = rc != 0 ? rc : get_count(t, "clocks", INT64_MAX, &r->clocks, e);
     rc = rc != 0 ? rc
                  : get_count(t, "digest_every", INT64_MAX, &r->digest_every, e);
     rc =
         rc != 0 ? rc : get_count(t, "eval_every", INT64_MAX, &r->eval_every, e);
     rc = rc != 0 ? rc : get_count(t, "rows", INT64_MAX, &r->n_rows, e);
-    rc = rc != 0 ? rc : get_choice(t, "mode", MODES, 4, &mode, e);
+    rc =
+        rc != 0 ? rc : get_choice(t, "mode", MODES, TRAIN_MODE_COUNT, &mode, e);
     rc = rc != 0 ? rc : get_u64(t, "seed", &r->seed, e);
     rc = rc != 0 ? rc : get_u64(t, "fingerprint", &r->data_fingerprint, e);
     if (rc == 0 && (peers == 0 || batch == 0 || lazy == 0)) {
         rc = missing(e, peers == 0 ? "peers" : batch == 0 ? "batch" : "lazy");
     }
     r->lazy = (uint32_t)lazy;
+    r->staleness_min = (uint32_t)low;
     r->n_peers = (uint32_t)peers;
     r->batch = (uint32_t)batch;
     r->staleness = (uint32_t)staleness;
@@ -381,14 +388,39 @@ void train_mode_format(const struct train_run *r, char text[32])
 {
     if (r->mode == TRAIN_PIPELINE || r->mode == TRAIN_SSP) {
         snprintf(text, 32, "%s:%u", MODES[r->mode], r->staleness);
+    } else if (r->mode == TRAIN_ADAPTIVE) {
+        snprintf(text, 32, "adaptive:%u-%u", r->staleness_min, r->staleness);
     } else {
         snprintf(text, 32, "%s", MODES[r->mode]);
     }
 }
 
+/* ":LOW-HIGH", or nothing. */
+static int adaptive_parse(struct train_run *r, const char *text, struct err *e)
+{
+    unsigned low = 0, high = ADAPTIVE_HIGH;
+    int end = 0;
+
+    if (*text != '\0' &&
+        (sscanf(text, ":%2u-%2u%n", &low, &high, &end) != 2 ||
+         text[end] != '\0' || low > high || high > TRAIN_STALENESS_MAX)) {
+        return err_set(e, ERR_INVALID,
+                       "\"adaptive%s\": adaptive, or adaptive:LOW-HIGH with"
+                       " clocks from 0 to %d",
+                       text, TRAIN_STALENESS_MAX);
+    }
+    r->mode = TRAIN_ADAPTIVE;
+    r->staleness_min = low;
+    r->staleness = high;
+    return 0;
+}
+
 int train_mode_parse(struct train_run *r, const char *text, struct err *e)
 {
-    for (int i = 0; i < 4; i++) {
+    if (strncmp(text, "adaptive", 8) == 0) {
+        return adaptive_parse(r, text + 8, e);
+    }
+    for (int i = 0; i < TRAIN_ADAPTIVE; i++) {
         size_t n = strlen(MODES[i]);
         bool counted = i == TRAIN_PIPELINE || i == TRAIN_SSP;
         unsigned long s = 0;
@@ -411,8 +443,8 @@ int train_mode_parse(struct train_run *r, const char *text, struct err *e)
         return 0;
     }
     return err_set(e, ERR_INVALID,
-                   "\"%s\" is no consistency mode: bsp, pipeline:S, ssp:S or"
-                   " asp",
+                   "\"%s\" is no consistency mode: bsp, pipeline:S, ssp:S,"
+                   " asp or adaptive:LOW-HIGH",
                    text);
 }
 

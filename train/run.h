@@ -31,7 +31,9 @@ enum train_mode {
     TRAIN_BSP,      /* All batches of clock c are here; those, in rank order. */
     TRAIN_PIPELINE, /* All of clock c - s; exactly those, in rank order. */
     TRAIN_SSP,      /* All of clock c - s - 1; whatever arrived, as it came. */
-    TRAIN_ASP       /* Always; whatever arrived, as it came. */
+    TRAIN_ASP,      /* Always; whatever arrived, as it came. */
+    TRAIN_ADAPTIVE, /* As ssp, with s chosen between bounds: train/spread.h. */
+    TRAIN_MODE_COUNT
 };
 
 struct train_run {
@@ -53,7 +55,8 @@ struct train_run {
     float tau;                     /* Sparsification of u, 0: none. */
     bool unbiased;
     enum train_mode mode;
-    uint32_t staleness;             /* pipeline, ssp: s. */
+    uint32_t staleness;             /* pipeline, ssp: s. adaptive: at most. */
+    uint32_t staleness_min;         /* adaptive: at least. */
     struct p2p_multicast multicast; /* Kind and fan-out only: see
                                      * train_run_delivery(). */
     uint32_t lazy; /* Clocks of a group, from 1: see train/delivery.h. */

@@ -36,6 +36,7 @@ struct member {
     uint64_t ack_owed_ns; /* Since when. */
     bool done;
     bool bye;
+    struct train_spread spread;
     struct digest digests[DIGESTS_HELD];
 };
 
@@ -55,6 +56,9 @@ struct train_worker {
     struct train_worker_options o;
     enum worker_state state;
     uint64_t clock;
+    uint64_t now_ns;                     /* Of the event that is looked at. */
+    uint32_t staleness;                  /* That the gate demands now. */
+    const struct train_spread **spreads; /* (n_peers) of members. */
     uint64_t released; /* Our batches below this clock are released. */
     bool all_applied;  /* W_last is there. */
     uint64_t done_said_ns;
@@ -138,18 +142,23 @@ int train_worker_create(struct train_worker **worker,
     if (w != NULL) {
         w->members = calloc(o->n_peers, sizeof *w->members);
     }
-    if (w == NULL || w->members == NULL) {
-        free(w);
+    if (w != NULL) {
+        w->spreads = calloc(o->n_peers, sizeof *w->spreads);
+    }
+    if (w == NULL || w->members == NULL || w->spreads == NULL) {
+        train_worker_destroy(w);
         return err_set(e, ERR_NOMEM, "engine for %u peers", o->n_peers);
     }
     w->o = *o;
     w->o.applied = NULL;
     w->o.ahead = NULL;
+    w->staleness = o->mode == TRAIN_ADAPTIVE ? o->staleness_min : o->staleness;
     w->clock = o->first_clock;
     for (p2p_peer p = 0; p < o->n_peers; p++) {
         struct member *m = &w->members[p];
         m->applied = o->applied != NULL ? o->applied[p] : o->first_clock;
         m->have = m->newest = m->applied;
+        w->spreads[p] = &m->spread;
         if (o->ahead != NULL) {
             m->ahead = o->ahead[p]; /* Need not come again. */
         }
@@ -173,6 +182,7 @@ void train_worker_destroy(struct train_worker *w)
     }
     free(w->members);
     free(w->arrivals);
+    free(w->spreads);
     free(w->network.items);
     free(w->replica.items);
     free(w);
@@ -234,7 +244,7 @@ static void apply_in_order(struct train_worker *w, uint64_t limit)
 /* The batches of peers below this clock must be here for the gate to open. */
 static uint64_t needed(const struct train_worker *w)
 {
-    uint64_t s = w->o.staleness;
+    uint64_t s = w->staleness;
 
     uint64_t limit = 0;
 
@@ -249,9 +259,11 @@ static uint64_t needed(const struct train_worker *w)
         limit = w->clock + 1 > s ? w->clock + 1 - s : 0;
         break;
     case TRAIN_SSP:
+    case TRAIN_ADAPTIVE:
         limit = w->clock > s ? w->clock - s : 0;
         break;
     case TRAIN_ASP:
+    case TRAIN_MODE_COUNT:
         break;
     }
     return train_delivery_complete(&w->o.delivery, limit);
@@ -310,6 +322,7 @@ static void try_close(struct train_worker *w)
     release(w);
     w->clock++;
     w->state = w->clock == w->o.delivery.last_clock ? ENDING : COMPUTING;
+    train_spread_begin(&w->members[w->o.self].spread, w->now_ns);
 }
 
 static void end(struct train_worker *w)
@@ -388,6 +401,15 @@ static void deliver(struct train_worker *w, p2p_peer p)
     }
 }
 
+static void choose_staleness(struct train_worker *w, uint64_t now_ns)
+{
+    train_spread_add(&w->members[w->o.self].spread, now_ns, 1);
+    if (w->o.mode == TRAIN_ADAPTIVE) {
+        w->staleness = train_spread_staleness(
+            w->spreads, w->o.n_peers, w->o.staleness_min, w->o.staleness);
+    }
+}
+
 static int on_own(struct train_worker *w, const struct train_event *ev)
 {
     assert(w->state == COMPUTING || w->state == ENDED);
@@ -398,6 +420,7 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
     }
     log_trace(w->o.log, "clock %" PRIu64 " computed", w->clock);
     w->members[w->o.self].have = w->clock + 1;
+    choose_staleness(w, ev->now_ns);
     arrive(w, w->o.self, w->clock);
     for (p2p_peer p = 0; p < w->o.n_peers; p++) {
         if (is_other(w, p)) {
@@ -412,7 +435,8 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
 }
 
 /* Note that a batch came. False: it cannot be, or came before. */
-static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
+static bool
+receive(struct train_worker *w, p2p_peer peer, uint64_t clock, uint64_t now_ns)
 {
     struct member *m = &w->members[peer];
 
@@ -422,6 +446,7 @@ static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
     }
     arrive(w, peer, clock);
     if (clock >= m->newest) {
+        train_spread_add(&m->spread, now_ns, clock + 1 - m->newest);
         m->newest = clock + 1;
     }
     return true;
@@ -435,7 +460,7 @@ static int on_batch(struct train_worker *w, const struct train_event *ev)
         m->ack_owed = true;
         m->ack_owed_ns = ev->now_ns;
     }
-    if (!receive(w, ev->peer, ev->clock)) {
+    if (!receive(w, ev->peer, ev->clock, ev->now_ns)) {
         return ERR_INVALID;
     }
     m->patient_ns = ev->now_ns;
@@ -634,6 +659,7 @@ int train_worker_step(struct train_worker *w, const struct train_event *ev)
     int rc = 0;
 
     assert(ev->peer < w->o.n_peers);
+    w->now_ns = ev->now_ns;
     switch (ev->kind) {
     case TRAIN_EVENT_OWN:
         rc = on_own(w, ev);
@@ -685,6 +711,11 @@ bool train_worker_next_replica(struct train_worker *w, struct train_action *a)
 uint64_t train_worker_clock(const struct train_worker *w)
 {
     return w->clock;
+}
+
+uint32_t train_worker_staleness(const struct train_worker *w)
+{
+    return w->staleness;
 }
 
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer)

@@ -17,8 +17,8 @@
  * In bsp and pipeline, batches are applied by clock and rank. Where a schedule
  * lets some come late (train/delivery.h), a clock counts as here when all of
  * its group can be: replicas have equal bits at equal clocks all the same, and
- * are up to L clocks behind. In ssp and asp whatever came is applied at the
- * next gate, and only the bound of ssp waits for whole groups.
+ * are up to L clocks behind. In ssp, adaptive and asp whatever came is applied
+ * at the next gate, and only the bound of ssp waits for whole groups.
  *
  * A peer keeps its own batches until all others have them, and does not run
  * further ahead of the slowest acknowledgement than TRAIN_WINDOW / 2 clocks, in
@@ -37,6 +37,7 @@
 #include "p2p/transport.h"
 #include "train/delivery.h"
 #include "train/run.h"
+#include "train/spread.h"
 #include "train/window.h"
 
 struct train_worker_options {
@@ -44,6 +45,7 @@ struct train_worker_options {
     uint32_t n_peers;
     enum train_mode mode;
     uint32_t staleness;
+    uint32_t staleness_min;         /* adaptive. */
     struct train_delivery delivery; /* Its last_clock is where the job ends. */
     uint64_t first_clock;    /* Where this process begins: W_first is ready. */
     const uint64_t *applied; /* (n_peers) batches of p with clock < applied[p]
@@ -127,6 +129,10 @@ bool train_worker_next_replica(struct train_worker *w, struct train_action *a);
 
 /* The clock that is being computed or waits at its gate. */
 uint64_t train_worker_clock(const struct train_worker *w);
+
+/* How far behind the slowest may be for the gate to open: as given, or, in
+ * adaptive, as chosen last. */
+uint32_t train_worker_staleness(const struct train_worker *w);
 
 /* All batches of @peer below this clock are here: what acks carry. */
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer);

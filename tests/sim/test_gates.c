@@ -149,6 +149,32 @@ test_all_end_with_everything_and_in_order_with_equal_bits(void **state)
     }
 }
 
+/* Peer 2 takes three times as long: the gate of the fast lets it be behind by
+ * what that is worth, once it has been seen, and never by more than the bound.
+ */
+static void test_adaptive_finds_the_lag_of_a_slow_peer(void **state)
+{
+    const uint32_t highs[] = {1, 8};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct cluster_options o = SLOW_PEER;
+        o.mode = TRAIN_ADAPTIVE;
+        o.staleness = highs[i];
+        o.clocks = 60;
+        cluster_set_up(&cluster, &o);
+        assert_int_equal(train_hub_staleness(cluster.nodes[0].hub), 0);
+        cluster_run(&cluster, CLOCK_S);
+        assert_int_equal(train_hub_staleness(cluster.nodes[0].hub),
+                         highs[i] == 1 ? 1 : 2);
+        assert_true(cluster.nodes[0].behind_max >= 2);
+        assert_true(cluster.nodes[0].behind_max <= highs[i] + 2);
+        cluster_run(&cluster, 10 * CLOCK_S);
+        assert_true(cluster_ended(&cluster));
+        cluster_tear_down(&cluster);
+    }
+}
+
 /* Four peers, each sends to its neighbour at once and to the others every third
  * clock: nobody waits within a group, all are equal at its end, and messages
  * are P Q a clock and P (P - 1) a group. */
@@ -317,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_asp_waits_for_nobody_but_at_the_end),
         cmocka_unit_test(
             test_all_end_with_everything_and_in_order_with_equal_bits),
+        cmocka_unit_test(test_adaptive_finds_the_lag_of_a_slow_peer),
         cmocka_unit_test(test_bsp_with_lazy_groups_is_equal_at_their_ends),
         cmocka_unit_test(test_asp_applies_eager_batches_as_they_come),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),

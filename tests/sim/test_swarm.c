@@ -31,7 +31,7 @@ static struct cluster_options options_of(uint64_t seed)
                 .delay_ns_min = CLOCK_MS / 10,
                 .delay_ns_max = CLOCK_MS * (1 + draw(seed, 1, 40)),
                 .loss_permille = (uint32_t)draw(seed, 2, 200)},
-        .mode = (enum train_mode)(seed % 4),
+        .mode = (enum train_mode)(seed % TRAIN_MODE_COUNT),
         .staleness = 1 + (uint32_t)draw(seed, 3, 5),
         .clocks = CLOCKS,
         .digest_every = 1 + draw(seed, 4, 10),
@@ -63,8 +63,10 @@ static uint64_t ahead_max(const struct cluster_options *o)
     case TRAIN_PIPELINE:
         return o->staleness + 1 + group; /* That has computed what it needs. */
     case TRAIN_SSP:
+    case TRAIN_ADAPTIVE:
         return o->staleness + 2 + group;
     case TRAIN_ASP:
+    case TRAIN_MODE_COUNT:
         break;
     }
     return TRAIN_WINDOW / 2 + 1;

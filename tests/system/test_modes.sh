@@ -34,7 +34,7 @@ verify() {
     done
 }
 
-for mode in bsp pipeline:2 ssp:2 asp; do
+for mode in bsp pipeline:2 ssp:2 asp adaptive:0-4; do
     train "mode-$mode" --peers 4 --threads 1 --consistency "$mode"
     verify "mode-$mode" 4
 done

@@ -118,9 +118,23 @@ static void test_what_training_depends_on_changes_the_fingerprint(void **state)
 
 static void test_modes_are_read_and_written(void **state)
 {
-    const char *good[] = {"bsp", "asp", "pipeline:0", "pipeline:64", "ssp:7"};
-    const char *bad[] = {"",      "bspx",   "bsp:1",  "ssp",      "ssp:",
-                         "ssp:x", "ssp:65", "ssp:-1", "pipeline", "async"};
+    const char *good[] = {"bsp",         "asp",   "pipeline:0",
+                          "pipeline:64", "ssp:7", "adaptive:2-16"};
+    const char *bad[] = {"",
+                         "bspx",
+                         "bsp:1",
+                         "ssp",
+                         "ssp:",
+                         "ssp:x",
+                         "ssp:65",
+                         "ssp:-1",
+                         "pipeline",
+                         "async",
+                         "adaptive:",
+                         "adaptive:3",
+                         "adaptive:5-4",
+                         "adaptive:0-65",
+                         "adaptive:1-2x"};
     struct train_run r;
 
     (void)state;
