@@ -165,8 +165,8 @@ static void test_adaptive_finds_the_lag_of_a_slow_peer(void **state)
         cluster_set_up(&cluster, &o);
         assert_int_equal(train_hub_staleness(cluster.nodes[0].hub), 0);
         cluster_run(&cluster, CLOCK_S);
-        assert_int_equal(train_hub_staleness(cluster.nodes[0].hub),
-                         highs[i] == 1 ? 1 : 2);
+        assert_in_range(train_hub_staleness(cluster.nodes[0].hub),
+                        highs[i] == 1 ? 1 : 2, highs[i]);
         assert_true(cluster.nodes[0].behind_max >= 2);
         assert_true(cluster.nodes[0].behind_max <= highs[i] + 2);
         cluster_run(&cluster, 10 * CLOCK_S);
