@@ -39,7 +39,8 @@ static struct cluster_options options_of(uint64_t seed)
     };
 
     if (draw(seed, 6, 2) == 0) {
-        o.multicast = P2P_MULTICAST_RANDOM + draw(seed, 7, 3);
+        o.multicast =
+            P2P_MULTICAST_RANDOM + (enum p2p_multicast_kind)draw(seed, 7, 3);
         o.fan_out = 1 + (uint32_t)draw(seed, 8, 3);
         o.lazy = 1 + (uint32_t)draw(seed, 9, 8);
     }
