@@ -116,7 +116,7 @@ static bool perform(struct train_hub *h, const struct train_action *a)
     ack = train_worker_have(h->worker, a->peer);
     pthread_mutex_unlock(&h->mutex);
     if (rc != 0) {
-        return true; /* Released meanwhile: the peer has it. */
+        return true; /* Released: the peer has it. Or no memory: it asks. */
     }
     rc = mesh_send(h->mesh, a->peer, type_of(a->kind), ack, body, NULL);
     blob_unref(body);
@@ -152,9 +152,8 @@ on_batch(struct train_hub *h, p2p_peer peer, uint64_t clock, struct blob *b)
 {
     struct blob **at = train_hub_slot(h, peer, clock);
 
-    if (*at != NULL) {
-        blob_unref(
-            b); /* It came before, or an older one waits to be applied. */
+    if (*at != NULL) { /* It came before, or an older one is not applied. */
+        blob_unref(b);
         return;
     }
     *at = b; /* The step may open the gate for it. */

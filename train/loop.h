@@ -63,7 +63,6 @@ struct train_loop_options {
     /* Called now and then, by the compute thread. May be NULL. */
     void (*progress)(void *arg, const struct train_summary *s);
     void *progress_arg;
-    struct log *diagnostics;
 };
 
 /* Train. @s is filled in whatever happens.

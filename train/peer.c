@@ -339,8 +339,7 @@ static int train(struct peer *p, struct train_summary *s, struct err *e)
                                     .last_clock = p->last_clock,
                                     .interrupted = p->o->interrupted,
                                     .progress = p->o->progress,
-                                    .progress_arg = p->o->progress_arg,
-                                    .diagnostics = p->o->log};
+                                    .progress_arg = p->o->progress_arg};
     int rc = open_hub(p, e);
 
     rc = rc != 0 ? rc : restore(p, e);

@@ -269,20 +269,26 @@ static uint64_t needed(const struct train_worker *w)
     return train_delivery_complete(&w->o.delivery, limit);
 }
 
-/* The first peer that keeps the gate closed, or n_peers. */
-static p2p_peer holdup(const struct train_worker *w)
+/* @p keeps the gate closed: a batch of it is missing, or we may not run further
+ * ahead of what it has acknowledged. */
+static bool holds_up(const struct train_worker *w, p2p_peer p)
 {
-    uint64_t need = needed(w);
+    const struct member *m = &w->members[p];
     uint64_t far =
         w->clock + 1 > TRAIN_WINDOW / 2 ? w->clock + 1 - TRAIN_WINDOW / 2 : 0;
 
-    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
-        const struct member *m = &w->members[p];
-        if (m->have < need || (is_other(w, p) && m->acked < far)) {
-            return p;
-        }
+    return m->have < needed(w) || (is_other(w, p) && m->acked < far);
+}
+
+/* The first peer that keeps the gate closed, or n_peers. */
+static p2p_peer holdup(const struct train_worker *w)
+{
+    p2p_peer p = 0;
+
+    while (p < w->o.n_peers && !holds_up(w, p)) {
+        p++;
     }
-    return w->o.n_peers;
+    return p;
 }
 
 /* Let go of our batches that everybody has, ourselves included. */
@@ -484,10 +490,15 @@ static void on_ack(struct train_worker *w, const struct train_event *ev)
 
 static void on_want(struct train_worker *w, const struct train_event *ev)
 {
+    struct member *m = &w->members[ev->peer];
     uint64_t until = w->members[w->o.self].have;
 
     if (ev->until < until) {
         until = ev->until;
+    }
+    if (!m->ack_owed) {
+        m->ack_owed = true; /* What is sent carries one; else it goes alone. */
+        m->ack_owed_ns = ev->now_ns;
     }
     for (uint64_t c = ev->clock; c < until && c < ev->clock + ASK_MAX; c++) {
         log_trace(w->o.log, "peer %u wants clock %" PRIu64, ev->peer, c);
@@ -617,12 +628,13 @@ static uint64_t patience_ns(const struct train_worker *w,
     return w->o.retry_ns << doublings;
 }
 
-/* There is something of @p that should be here. */
+/* There is something of @p that should be here: a batch, or an acknowledgement
+ * that lets us go on. */
 static bool lacks(const struct train_worker *w, p2p_peer p)
 {
     const struct member *m = &w->members[p];
 
-    return (w->state == AT_GATE && m->have < needed(w)) ||
+    return (w->state == AT_GATE && holds_up(w, p)) ||
            m->have <
                train_delivery_complete(&w->o.delivery, w->o.first_clock) ||
            train_delivery_due(&w->o.delivery, p, w->o.self, m->have, m->newest);

@@ -262,6 +262,37 @@ static void test_a_cut_link_is_waited_for_and_made_up_for(void **state)
     cluster_tear_down(&cluster);
 }
 
+/* Nobody waits in asp but for acknowledgements, at the bound of the window.
+ * When those and the batches are lost both ways, all stand there with nothing
+ * to wait for: they must ask. */
+static void test_asp_goes_on_after_all_stood_at_the_window(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.net.n_peers = 2;
+    o.mode = TRAIN_ASP;
+    o.clocks = 2 * TRAIN_WINDOW;
+    o.compute_ns[0] = o.compute_ns[1] = 2 * MS;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 100 * MS);
+    p2p_sim_cut(cluster.net, 0, 1);
+    p2p_sim_cut(cluster.net, 1, 0);
+    cluster_run(&cluster, 2000 * MS);
+    for (p2p_peer p = 0; p < 2; p++) {
+        assert_in_range(cluster.nodes[p].clock, TRAIN_WINDOW / 2,
+                        TRAIN_WINDOW - 1);
+        assert_true(cluster.nodes[p].at_gate);
+    }
+    p2p_sim_mend(cluster.net, 0, 1);
+    p2p_sim_mend(cluster.net, 1, 0);
+    cluster_run(&cluster, 60 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    assert_int_equal(cluster.nodes[0].n_applied[1], 2 * TRAIN_WINDOW);
+    assert_int_equal(cluster.nodes[1].n_applied[0], 2 * TRAIN_WINDOW);
+    cluster_tear_down(&cluster);
+}
+
 static void test_a_silent_peer_stops_all_others_who_say_since_when(void **state)
 {
     struct cluster_options o = SLOW_PEER;
@@ -347,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_bsp_with_lazy_groups_is_equal_at_their_ends),
         cmocka_unit_test(test_asp_applies_eager_batches_as_they_come),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
+        cmocka_unit_test(test_asp_goes_on_after_all_stood_at_the_window),
         cmocka_unit_test(
             test_a_silent_peer_stops_all_others_who_say_since_when),
         cmocka_unit_test(test_replicas_that_differ_stop_the_job),
