@@ -164,7 +164,8 @@ static void stop_the_waiting(struct child *children,
 {
     for (uint32_t p = 0; p < n; p++) {
         bool trains = reports[p].summary.clocks > 0;
-        if (children[p].fd >= 0 && !children[p].told && !(trains && patient)) {
+        if (children[p].fd >= 0 && !reports[p].final && !children[p].told &&
+            !(trains && patient)) {
             children[p].told = true;
             kill(children[p].pid, SIGTERM);
         }
@@ -182,13 +183,15 @@ static uint32_t first_failed(const struct job_report *reports, uint32_t n)
     return p;
 }
 
-/* A peer that was told to stop was not interrupted by the user. */
+/* A peer that was told to stop was not interrupted by the user, unless all
+ * were.
+ */
 static void explain(const struct child *children,
                     struct job_report *reports,
                     uint32_t n,
                     uint32_t failed)
 {
-    for (uint32_t p = 0; p < n && failed < n; p++) {
+    for (uint32_t p = 0; p < n && failed < n && job_interrupted == 0; p++) {
         if (children[p].told && reports[p].code == ERR_INTERRUPTED) {
             reports[p].code = ERR_UNREACHABLE;
             snprintf(reports[p].msg, sizeof reports[p].msg,

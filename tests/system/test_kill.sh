@@ -115,7 +115,11 @@ expect_said "lyre resume"
 # shellcheck disable=SC2086
 "$lyre" train mlr $settings --run "$work/ctrlc" >"$work/said" 2>&1 &
 pid=$!
-sleep 0.7
+for _ in $(seq 100); do
+    "$lyre" log ls "$work/ctrlc" 2>/dev/null | grep -q 'clock' && break
+    sleep 0.1
+done
+sleep 0.3
 kill -INT $pid 2>/dev/null || true
 status=0
 wait $pid || status=$?
@@ -129,4 +133,22 @@ elif [ $status != 0 ]; then
 fi
 [ "$(last_digest "$work/ctrlc" 3)" = "$want" ] ||
     fail "another model after Ctrl-C"
+# Ctrl-C while the peers read their data or meet is Ctrl-C, too.
+for _ in 1 2 3; do
+    rm -rf "$work/early"
+    # shellcheck disable=SC2086
+    "$lyre" train mlr $settings --clocks 1000000 --run "$work/early" --quiet \
+        >"$work/said" 2>&1 &
+    pid=$!
+    for _ in $(seq 200); do
+        compgen -G "$work/early/meet-*" >/dev/null && break
+        sleep 0.01
+    done
+    kill -INT $pid
+    status=0
+    wait $pid || status=$?
+    cp "$work/said" "$work/out"
+    [ $status = 130 ] || { cat "$work/out"; fail "status $status after an early Ctrl-C"; }
+done
+
 echo "lost peers are named, Ctrl-C loses nothing"
