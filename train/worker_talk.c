@@ -1,0 +1,172 @@
+#include <inttypes.h>
+
+#include "train/worker_state.h"
+
+/* A peer is asked for at most so many batches at once. */
+#define ASK_MAX 64
+
+/* Patience doubles so many times while asking brings nothing. */
+#define RETRY_DOUBLINGS_MAX 5
+
+void train_worker_deliver(struct train_worker *w, p2p_peer p)
+{
+    const struct train_delivery *d = &w->o.delivery;
+    uint64_t first = w->clock, end = train_delivery_group_end(d, w->clock);
+    bool eager = train_delivery_eager(d, w->o.self, p, w->clock);
+    bool late = !eager;
+
+    if (eager) {
+        log_trace(w->o.log, "send clock %" PRIu64 " to peer %u", w->clock, p);
+        train_worker_tell(w, TRAIN_ACTION_SEND, p, w->clock, 0);
+    }
+    if (w->clock + 1 != end) {
+        return;
+    }
+    while (first > w->o.first_clock &&
+           train_delivery_group_end(d, first - 1) == end) {
+        first--;
+        late = late || !train_delivery_eager(d, w->o.self, p, first);
+    }
+    if (late) {
+        log_trace(w->o.log, "send group to clock %" PRIu64 " to peer %u", end,
+                  p);
+        train_worker_tell(w, TRAIN_ACTION_GROUP, p, first, end);
+    }
+}
+
+/* Note that a batch came. False: it cannot be, or came before. */
+static bool
+receive(struct train_worker *w, p2p_peer peer, uint64_t clock, uint64_t now_ns)
+{
+    struct member *m = &w->members[peer];
+
+    if (peer == w->o.self || clock >= w->o.delivery.last_clock ||
+        !train_window_add(&m->ahead, &m->have, clock)) {
+        return false;
+    }
+    train_worker_arrive(w, peer, clock);
+    if (clock >= m->newest) {
+        train_spread_add(&m->spread, now_ns, clock + 1 - m->newest);
+        m->newest = clock + 1;
+    }
+    return true;
+}
+
+int train_worker_on_batch(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+
+    if (!m->ack_owed) {
+        m->ack_owed = true;
+        m->ack_owed_ns = ev->now_ns;
+    }
+    if (!receive(w, ev->peer, ev->clock, ev->now_ns)) {
+        return ERR_INVALID;
+    }
+    m->patient_ns = ev->now_ns;
+    m->n_asked = 0;
+    log_trace(w->o.log, "batch of peer %u, clock %" PRIu64, ev->peer,
+              ev->clock);
+    train_worker_try_close(w);
+    return 0;
+}
+
+void train_worker_on_ack(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+
+    if (ev->clock > m->acked && ev->clock <= w->members[w->o.self].have) {
+        m->acked = ev->clock;
+        train_worker_try_close(w);
+        train_worker_release(w);
+    }
+}
+
+void train_worker_on_want(struct train_worker *w, const struct train_event *ev)
+{
+    struct member *m = &w->members[ev->peer];
+    uint64_t until = w->members[w->o.self].have;
+
+    if (ev->until < until) {
+        until = ev->until;
+    }
+    if (!m->ack_owed) {
+        m->ack_owed = true; /* What is sent carries one; else it goes alone. */
+        m->ack_owed_ns = ev->now_ns;
+    }
+    for (uint64_t c = ev->clock; c < until && c < ev->clock + ASK_MAX; c++) {
+        log_trace(w->o.log, "peer %u wants clock %" PRIu64, ev->peer, c);
+        train_worker_tell(w, TRAIN_ACTION_SEND, ev->peer, c, 1);
+    }
+}
+
+static uint64_t patience_ns(const struct train_worker *w,
+                            const struct member *m)
+{
+    unsigned doublings =
+        m->n_asked < RETRY_DOUBLINGS_MAX ? m->n_asked : RETRY_DOUBLINGS_MAX;
+
+    return w->o.retry_ns << doublings;
+}
+
+/* There is something of @p that should be here: a batch, or an acknowledgement
+ * that lets us go on. */
+static bool lacks(const struct train_worker *w, p2p_peer p)
+{
+    const struct member *m = &w->members[p];
+
+    return (w->state == AT_GATE && train_worker_holds_up(w, p)) ||
+           m->have <
+               train_delivery_complete(&w->o.delivery, w->o.first_clock) ||
+           train_delivery_due(&w->o.delivery, p, w->o.self, m->have, m->newest);
+}
+
+void train_worker_on_tick(struct train_worker *w, const struct train_event *ev)
+{
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        struct member *m = &w->members[p];
+        if (!train_worker_is_other(w, p)) {
+            continue;
+        }
+        if (lacks(w, p) && ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
+            m->patient_ns = ev->now_ns;
+            m->n_asked++;
+            log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
+            train_worker_tell(w, TRAIN_ACTION_ASK, p, m->have,
+                              m->have + ASK_MAX);
+        }
+        if (m->ack_owed && ev->now_ns - m->ack_owed_ns >= w->o.retry_ns / 2) {
+            train_worker_tell(w, TRAIN_ACTION_ACK, p, m->have, 0);
+        }
+        if (w->all_applied && !m->done &&
+            ev->now_ns - w->done_said_ns >= w->o.retry_ns) {
+            train_worker_tell(w, TRAIN_ACTION_DONE, p, w->clock, 0);
+        }
+    }
+    if (ev->now_ns - w->done_said_ns >= w->o.retry_ns) {
+        w->done_said_ns = ev->now_ns;
+    }
+}
+
+uint64_t train_worker_due_ns(const struct train_worker *w)
+{
+    uint64_t due = UINT64_MAX;
+
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        const struct member *m = &w->members[p];
+        if (!train_worker_is_other(w, p)) {
+            continue;
+        }
+        if (lacks(w, p) && m->patient_ns + patience_ns(w, m) < due) {
+            due = m->patient_ns + patience_ns(w, m);
+        }
+        if (m->ack_owed && m->ack_owed_ns + w->o.retry_ns / 2 < due) {
+            due = m->ack_owed_ns + w->o.retry_ns / 2;
+        }
+        if (w->all_applied && !m->done &&
+            w->done_said_ns + w->o.retry_ns < due) {
+            due = w->done_said_ns + w->o.retry_ns;
+        }
+    }
+    return due;
+}
