@@ -42,11 +42,22 @@ static const char SCHEMA[] =
 #undef X
         ");";
 
-static const char PUT_METRIC[] = "INSERT OR REPLACE INTO metric VALUES(?"
+/* By name: the table of a newer version has more columns. */
+static const char PUT_METRIC[] = "INSERT OR REPLACE INTO metric(clock"
+#define X(NAME, TEXT) ", " #NAME
+    CKPT_METRIC_MAP(X)
+#undef X
+        ") VALUES(?"
 #define X(NAME, TEXT) ", ?"
     CKPT_METRIC_MAP(X)
 #undef X
         ")";
+
+static const char *const METRICS[] = {
+#define X(NAME, TEXT) #NAME,
+    CKPT_METRIC_MAP(X)
+#undef X
+};
 
 struct ckpt_entry ckpt_entry_of(const struct sv_record *r,
                                 const uint8_t *data,
@@ -128,6 +139,43 @@ static int prepare(struct ckpt_index *x, struct err *e)
     return 0;
 }
 
+/* Which columns does the table metric have? */
+static int
+get_columns(struct ckpt_index *x, bool there[CKPT_METRICS_COUNT], struct err *e)
+{
+    struct ckpt_stmt s = {0};
+    int rc = ckpt_stmt_prepare(
+        &s, x->db, "SELECT name FROM pragma_table_info('metric')", e);
+
+    memset(there, 0, CKPT_METRICS_COUNT * sizeof *there);
+    while (rc == 0 && (rc = ckpt_stmt_next(&s, e)) == 1) {
+        const char *name = ckpt_stmt_get_text(&s, 0);
+        for (size_t i = 0; name != NULL && i < CKPT_METRICS_COUNT; i++) {
+            there[i] = there[i] || strcmp(name, METRICS[i]) == 0;
+        }
+        rc = 0;
+    }
+    ckpt_stmt_finalize(&s);
+    return rc;
+}
+
+/* An older version's table gets the columns that it lacks. */
+static int add_columns(struct ckpt_index *x, struct err *e)
+{
+    bool there[CKPT_METRICS_COUNT];
+    char sql[128];
+    int rc = get_columns(x, there, e);
+
+    for (size_t i = 0; rc == 0 && i < CKPT_METRICS_COUNT; i++) {
+        if (!there[i]) {
+            snprintf(sql, sizeof sql, "ALTER TABLE metric ADD COLUMN %s REAL",
+                     METRICS[i]);
+            rc = run_sql(x, sql, e);
+        }
+    }
+    return rc;
+}
+
 /* WAL with synchronous = NORMAL: a commit costs no sync, a crash costs the last
  * commits, and never the database. */
 static int set_up(struct ckpt_index *x, bool write, struct err *e)
@@ -140,7 +188,7 @@ static int set_up(struct ckpt_index *x, bool write, struct err *e)
     if ((rc = run_sql(x, "PRAGMA journal_mode = WAL", e)) != 0 ||
         (rc = run_sql(x, "PRAGMA synchronous = NORMAL", e)) != 0 ||
         (rc = run_sql(x, "BEGIN", e)) != 0 ||
-        (rc = run_sql(x, SCHEMA, e)) != 0 ||
+        (rc = run_sql(x, SCHEMA, e)) != 0 || (rc = add_columns(x, e)) != 0 ||
         (rc = run_sql(x, "PRAGMA user_version = 1", e)) != 0 ||
         (rc = run_sql(x, "COMMIT", e)) != 0) {
         return rc;
@@ -524,4 +572,68 @@ int ckpt_index_each_digest(struct ckpt_index *x,
     }
     ckpt_stmt_finalize(&s);
     return rc < 0 ? rc : stop;
+}
+
+/* "SELECT clock, a, NULL, b ..." with NULL for columns that are not there. */
+static int
+prepare_metrics(struct ckpt_index *x, struct ckpt_stmt *s, struct err *e)
+{
+    bool there[CKPT_METRICS_COUNT];
+    char sql[64 * (CKPT_METRICS_COUNT + 2)] = "SELECT clock";
+    size_t n = strlen(sql);
+    int rc = get_columns(x, there, e);
+
+    for (size_t i = 0; i < CKPT_METRICS_COUNT; i++) {
+        n += (size_t)snprintf(sql + n, sizeof sql - n, ", %s",
+                              there[i] ? METRICS[i] : "NULL");
+    }
+    snprintf(sql + n, sizeof sql - n,
+             " FROM metric WHERE clock >= ? ORDER BY clock");
+    return rc != 0 ? rc : ckpt_stmt_prepare(s, x->db, sql, e);
+}
+
+int ckpt_index_each_metric(struct ckpt_index *x,
+                           uint64_t clock,
+                           int (*fn)(void *,
+                                     uint64_t clock,
+                                     const struct ckpt_metrics *),
+                           void *arg,
+                           struct err *e)
+{
+    struct ckpt_stmt s = {0};
+    struct ckpt_metrics m;
+    int stop = 0, rc = prepare_metrics(x, &s, e);
+
+    if (rc == 0) {
+        ckpt_stmt_u64(&s, 1, clock);
+    }
+    while (rc == 0 && stop == 0 && (rc = ckpt_stmt_next(&s, e)) == 1) {
+        int column = 1;
+#define X(NAME, TEXT) m.NAME = ckpt_stmt_get_f64(&s, column++);
+        CKPT_METRIC_MAP(X)
+#undef X
+        stop = fn(arg, ckpt_stmt_get_u64(&s, 0), &m);
+        rc = 0;
+    }
+    ckpt_stmt_finalize(&s);
+    return rc < 0 ? rc : stop;
+}
+
+int ckpt_index_get_json(struct ckpt_index *x, char **json, struct err *e)
+{
+    struct ckpt_stmt s = {0};
+    const char *text = NULL;
+    int rc = ckpt_stmt_prepare(&s, x->db, "SELECT json FROM run", e);
+
+    *json = NULL;
+    if (rc == 0 && (rc = ckpt_stmt_next(&s, e)) == 1) {
+        text = ckpt_stmt_get_text(&s, 0);
+        *json = text == NULL ? NULL : strdup(text);
+        rc =
+            *json == NULL ? err_set(e, ERR_NOMEM, "description of the run") : 0;
+    } else if (rc == 0) {
+        rc = err_set(e, ERR_NOT_FOUND, "index without a run");
+    }
+    ckpt_stmt_finalize(&s);
+    return rc;
 }

@@ -7,7 +7,8 @@
  *               length, checksum (as in the record's header). The place is
  *               part of the key: a resumed peer makes batches again.
  *     digest    clock, matrix -> high, low
- *     metric    clock -> one column for each of CKPT_METRIC_MAP
+ *     metric    clock -> one column for each of CKPT_METRIC_MAP; columns that
+ *               an older version had not are added, with NULL in old rows
  *     view      number -> first_clock, members      (one view so far: no rows)
  *     snapshot  clock, matrix -> file, high, low    (none are made so far)
  *
@@ -112,6 +113,21 @@ int ckpt_index_cut(struct ckpt_index *x,
 
 /* The run it is of. Errors: ERR_NOT_FOUND: no row. */
 int ckpt_index_get_run(struct ckpt_index *x, uint64_t *run, struct err *e);
+
+/* The description of that run. Owner: the caller frees it. Errors: as get_run,
+ * ERR_NOMEM. */
+int ckpt_index_get_json(struct ckpt_index *x, char **json, struct err *e);
+
+/* Call @fn with the metrics of each clock from @clock on, ascending, as long as
+ * it returns 0; what an older version did not measure is NaN. Returns what @fn
+ * returned last. A writer is not kept waiting. */
+int ckpt_index_each_metric(struct ckpt_index *x,
+                           uint64_t clock,
+                           int (*fn)(void *,
+                                     uint64_t clock,
+                                     const struct ckpt_metrics *),
+                           void *arg,
+                           struct err *e);
 
 /* Call @fn for each row, as long as it returns 0; records in the order of their
  * key. Returns what @fn returned last. */

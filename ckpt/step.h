@@ -43,13 +43,14 @@
     X(seconds_encode, "encoding, and decoding what was encoded")             \
     X(seconds_wait, "waiting at the gate")                                   \
     X(seconds_apply, "decoding what came, and applying")                     \
-    X(seconds_log, "waiting for room in the log's queue")                    \
-    X(seconds_clock, "the whole clock")                                      \
+    X(seconds_log, "handing records to the log since the clock before")      \
+    X(seconds_clock, "the whole clock, from the end of the one before")      \
     X(staleness, "how many clocks the slowest applied batch was behind")     \
     X(test_loss, "mean loss on the test set, where it was evaluated")        \
     X(test_accuracy, "accuracy on the test set")                             \
     X(selection_error, "of the update that was sent, relative to all pairs") \
-    X(staleness_bound, "how many clocks behind the gate let the slowest be")
+    X(staleness_bound, "how many clocks behind the gate let the slowest be") \
+    X(seconds_select, "choosing which pairs are sent")
 
 struct ckpt_metrics {
 #define X(NAME, TEXT) double NAME;

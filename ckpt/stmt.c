@@ -1,5 +1,6 @@
 #include "ckpt/stmt.h"
 
+#include <math.h>
 #include <stddef.h>
 
 int ckpt_stmt_prepare(struct ckpt_stmt *s,
@@ -42,6 +43,18 @@ void ckpt_stmt_f64(struct ckpt_stmt *s, int column, double value)
 uint64_t ckpt_stmt_get_u64(const struct ckpt_stmt *s, int column)
 {
     return (uint64_t)sqlite3_column_int64(s->raw, column);
+}
+
+double ckpt_stmt_get_f64(const struct ckpt_stmt *s, int column)
+{
+    return sqlite3_column_type(s->raw, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(s->raw, column);
+}
+
+const char *ckpt_stmt_get_text(const struct ckpt_stmt *s, int column)
+{
+    return (const char *)sqlite3_column_text(s->raw, column);
 }
 
 void ckpt_stmt_text(struct ckpt_stmt *s, int column, const char *value)

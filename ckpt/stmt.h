@@ -42,6 +42,11 @@ void ckpt_stmt_f64(struct ckpt_stmt *s, int column, double value);
 /* A column of the row that stands there; columns are counted from 0 here. */
 uint64_t ckpt_stmt_get_u64(const struct ckpt_stmt *s, int column);
 
+double ckpt_stmt_get_f64(const struct ckpt_stmt *s, int column); /* NULL: NaN */
+
+/* Valid until the next row. NULL: SQL's NULL. */
+const char *ckpt_stmt_get_text(const struct ckpt_stmt *s, int column);
+
 /* Go to the next row of a query: 1, or 0 behind the last, when it is ready to
  * be run again. Errors: as run. */
 int ckpt_stmt_next(struct ckpt_stmt *s, struct err *e);

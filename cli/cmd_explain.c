@@ -514,6 +514,12 @@ read_metrics(struct report *r, struct ckpt_reader *log, struct err *e)
     return rc;
 }
 
+/* Runs of older versions count selecting as computing. */
+static double or_zero(double x)
+{
+    return isnan(x) ? 0 : x;
+}
+
 static int explain_run(struct report *r, const char *dir, struct err *e)
 {
     const struct past_options o = {.threads = opts.threads};
@@ -527,7 +533,7 @@ static int explain_run(struct report *r, const char *dir, struct err *e)
     rc = rc != 0 ? rc : read_metrics(r, past.replica.reader, e);
     if (rc == 0) {
         r->x.seconds_compute =
-            isnan(r->mean.seconds_compute) ? 0 : r->mean.seconds_compute;
+            or_zero(r->mean.seconds_compute) + or_zero(r->mean.seconds_select);
         r->x.u_share = r->mean.u_share;
         rc = report(r, e);
     }

@@ -25,6 +25,7 @@ add_peer(struct summary *sum, const struct train_summary *s, double share)
     sum->seconds_cpu += s->seconds_cpu;
     sum->seconds_waiting += s->seconds_wait * share;
     sum->seconds_computing += s->seconds_compute * share;
+    sum->seconds_selecting += s->seconds_select * share;
     sum->seconds_encoding += s->seconds_encode * share;
     sum->seconds_applying += s->seconds_apply * share;
     sum->seconds_logging += s->seconds_log * share;
@@ -137,11 +138,11 @@ void summary_print(const struct summary *sum,
                 sum->test_accuracy);
     }
     fprintf(out,
-            "\n  time      computing %.2f s, encoding %.2f s, waiting %.2f s,"
-            " applying %.2f s, logging %.2f s%s\n",
-            sum->seconds_computing, sum->seconds_encoding, sum->seconds_waiting,
-            sum->seconds_applying, sum->seconds_logging,
-            n > 1 ? " (mean of the peers)" : "");
+            "\n  time      computing %.2f s, selecting %.2f s, encoding %.2f s,"
+            " waiting %.2f s, applying %.2f s, logging %.2f s%s\n",
+            sum->seconds_computing, sum->seconds_selecting,
+            sum->seconds_encoding, sum->seconds_waiting, sum->seconds_applying,
+            sum->seconds_logging, n > 1 ? " (mean of the peers)" : "");
     fprintf(out, "  network   %.1f MB sent in %" PRIu64 " messages\n",
             (double)sum->bytes_sent / MB, sum->msgs_sent);
     fprintf(out, "  log       %.1f MB", (double)sum->log_bytes / MB);
@@ -198,6 +199,7 @@ static void set_seconds(json_t *o, const struct train_summary *s)
     json_object_set_new(o, "seconds_train", number(s->seconds_train));
     json_object_set_new(o, "seconds_cpu", number(s->seconds_cpu));
     json_object_set_new(o, "seconds_computing", number(s->seconds_compute));
+    json_object_set_new(o, "seconds_selecting", number(s->seconds_select));
     json_object_set_new(o, "seconds_encoding", number(s->seconds_encode));
     json_object_set_new(o, "seconds_waiting", number(s->seconds_wait));
     json_object_set_new(o, "seconds_applying", number(s->seconds_apply));
@@ -260,6 +262,7 @@ int summary_json(const struct summary *sum,
     json_object_set_new(o, "seconds_cpu", number(sum->seconds_cpu));
     json_object_set_new(o, "seconds_waiting", number(sum->seconds_waiting));
     json_object_set_new(o, "seconds_computing", number(sum->seconds_computing));
+    json_object_set_new(o, "seconds_selecting", number(sum->seconds_selecting));
     json_object_set_new(o, "seconds_encoding", number(sum->seconds_encoding));
     json_object_set_new(o, "seconds_applying", number(sum->seconds_applying));
     json_object_set_new(o, "seconds_logging", number(sum->seconds_logging));

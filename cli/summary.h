@@ -25,6 +25,7 @@ struct summary {
     double seconds_cpu;     /* Sum. */
     double seconds_waiting; /* Means over the peers. */
     double seconds_computing;
+    double seconds_selecting;
     double seconds_encoding;
     double seconds_applying;
     double seconds_logging;

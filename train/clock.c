@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/rng.h"
 
 int train_clock_tools_init(struct train_clock_tools *t,
@@ -117,10 +118,12 @@ static int choose(struct train_clock *c,
                   struct err *e)
 {
     struct sv_batch *b = &c->own[i];
+    const uint64_t begin_ns = clock_ns();
     double error = 0;
     int rc =
         train_choice_make(&c->choice, i, clock, b, c->replica->pool, &error, e);
 
+    work->seconds_select += (double)(clock_ns() - begin_ns) * 1e-9;
     if (rc != 0) {
         return rc;
     }

@@ -21,6 +21,7 @@ struct train_clock_work {
     struct model_loss loss;
     uint64_t n_pairs;       /* That are sent. */
     double selection_error; /* The largest of all matrices. */
+    double seconds_select;  /* Choosing which pairs are sent. */
     uint64_t n_u;           /* Entries of u that are sent, */
     uint64_t n_u_dense;     /* and that dense u would have. */
 };

@@ -25,6 +25,8 @@ struct loop {
     struct buf bytes;             /* Of step and digest records. */
     double loss_sum, loss_weight; /* Fading sums for the shown loss. */
     uint64_t begin_ns, begin_cpu_ns, progress_ns;
+    uint64_t clock_end_ns; /* Of the clock before, as seconds_clock has it. */
+    double log_late; /* Seconds that logging took behind that. NaN: none. */
 };
 
 /* Add the seconds since *t to *sum, note them in @now, and start anew. */
@@ -82,6 +84,7 @@ static int compute(struct loop *l, uint64_t clock, struct err *e)
     m->samples = work.loss.n;
     m->pairs = (double)work.n_pairs;
     m->selection_error = work.selection_error;
+    m->seconds_select = work.seconds_select;
     l->s->pairs += work.n_pairs;
     l->s->selection_error = work.selection_error;
     m->u_share =
@@ -253,6 +256,11 @@ static int first_half(struct loop *l, uint64_t clock, struct err *e)
     int rc = compute(l, clock, e);
 
     lap(&t, &l->s->seconds_compute, &m->seconds_compute);
+    if (rc == 0) {
+        l->s->seconds_compute -= m->seconds_select;
+        l->s->seconds_select += m->seconds_select;
+        m->seconds_compute -= m->seconds_select;
+    }
     if (rc != 0) {
         return err_wrap(e, rc, "clock %" PRIu64 ", peer %u", clock, l->o.self);
     }
@@ -274,7 +282,7 @@ static int first_half(struct loop *l, uint64_t clock, struct err *e)
 }
 
 /* From what came through the gate to W_{clock+1}. */
-static int second_half(struct loop *l, uint64_t begin_ns, struct err *e)
+static int second_half(struct loop *l, struct err *e)
 {
     struct ckpt_metrics *m = &l->step.metrics;
     uint64_t t = clock_ns(), clock = l->step.clock;
@@ -297,9 +305,10 @@ static int second_half(struct loop *l, uint64_t begin_ns, struct err *e)
     m->bytes_sent = (double)(l->s->stats.bytes_sent - before.bytes_sent);
     m->bytes_received =
         (double)(l->s->stats.bytes_received - before.bytes_received);
-    m->seconds_clock = (double)(t - begin_ns) * 1e-9;
+    m->seconds_clock = (double)(t - l->clock_end_ns) * 1e-9;
+    l->clock_end_ns = t;
     rc = rc != 0 ? rc : log_step(l, items, n_items, e);
-    lap(&t, &l->s->seconds_log, &m->seconds_log);
+    lap(&t, &l->s->seconds_log, &l->log_late);
     for (size_t i = 0; i < n_items; i++) {
         blob_unref(items[i].blob);
     }
@@ -317,13 +326,14 @@ static int clocks(struct loop *l, uint64_t first, struct err *e)
     int rc = 0;
 
     for (uint64_t c = first; rc == 0 && c < l->o.last_clock; c++) {
-        uint64_t begin_ns = clock_ns();
         if (l->o.interrupted != NULL && *l->o.interrupted != 0) {
             return err_set(e, ERR_INTERRUPTED, "interrupted");
         }
         ckpt_step_reset(&l->step, c);
+        l->step.metrics.seconds_log = l->log_late;
+        l->log_late = NAN;
         rc = first_half(l, c, e);
-        rc = rc != 0 ? rc : second_half(l, begin_ns, e);
+        rc = rc != 0 ? rc : second_half(l, e);
         report(l);
     }
     return rc;
@@ -352,8 +362,11 @@ int train_loop_run(const struct train_loop_options *o,
                    struct train_summary *s,
                    struct err *e)
 {
-    struct loop l = {
-        .o = *o, .s = s, .run = &o->replica->run, .replica = o->replica};
+    struct loop l = {.o = *o,
+                     .s = s,
+                     .run = &o->replica->run,
+                     .replica = o->replica,
+                     .log_late = NAN};
     uint64_t first = o->replica->clock;
     int rc;
 
@@ -369,7 +382,7 @@ int train_loop_run(const struct train_loop_options *o,
         train_hub_stop(o->hub, rc, e->msg);
         return rc;
     }
-    l.begin_ns = clock_ns();
+    l.begin_ns = l.clock_end_ns = clock_ns();
     l.begin_cpu_ns = clock_cpu_ns();
     if (first > 0 && due(l.run->digest_every, first, o->last_clock)) {
         rc = take_digest(&l, first, e); /* Do we resume from the same bits? */

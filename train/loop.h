@@ -40,7 +40,8 @@ struct train_summary {
     struct p2p_stats stats;   /* Of the network, all peers together. */
     double seconds_train;     /* From the first clock to the last. */
     double seconds_cpu;       /* CPU time of the process meanwhile. */
-    double seconds_compute;
+    double seconds_compute;   /* Without selecting. */
+    double seconds_select;
     double seconds_encode;
     double seconds_wait;
     double seconds_apply;
