@@ -7,6 +7,7 @@
 #include "cli/say.h"
 #include "core/clock.h"
 #include "dataset/featurize.h"
+#include "dataset/sharding.h"
 
 #define N_FILES 3 /* The first options stand in front of all others. */
 
@@ -15,7 +16,7 @@ static struct {
     uint64_t batch, clocks, seed, features, bits;
     double epochs, lr, momentum, decay, eps;
     const char *optimizer, *sparsify, *consistency, *multicast, *repair;
-    const char *select, *codec;
+    const char *select, *codec, *shards;
     uint64_t feedback;
     bool feedback_given;
     const char *transform, *normalize, *ngrams;
@@ -35,6 +36,7 @@ static struct {
     .repair = "lazy:4",
     .select = "none",
     .codec = "f32",
+    .shards = "interleaved",
     .transform = "none",
     .normalize = "none",
     .ngrams = "char:1-3",
@@ -162,6 +164,16 @@ static const struct opt OPTS[] = {
      .help =
          "values as f32, bf16 or f16, or as in u=bf16,v=f32; with ,shuffle\n"
          "bytes are parted for Snappy where it helps"},
+    {.name = "shards",
+     .kind = OPT_STRING,
+     .value = &opts.shards,
+     .arg = "S",
+     .help =
+         "which rows each peer trains on: interleaved: every P-th; "
+         "contiguous:\n"
+         "a stretch of the file; sorted: a stretch of the rows sorted by\n"
+         "label, so that peers see different classes. The last two read the\n"
+         "file twice"},
     {.name = "seed",
      .kind = OPT_U64,
      .value = &opts.seed,
@@ -390,6 +402,9 @@ int run_options_read(const struct opt_command *c,
     r->labels = copy(opts.labels);
     status = status >= 0 ? status : read_sparsify(c, r);
     status = status >= 0 ? status : read_schema(c, r);
+    if (status < 0 && dataset_sharding_parse(&r->shards, opts.shards, &e)) {
+        status = say_usage(c, "--shards %s", e.msg);
+    }
     if (status < 0 && train_mode_parse(r, opts.consistency, &e) != 0) {
         status = say_usage(c, "--consistency %s", e.msg);
     }

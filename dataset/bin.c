@@ -429,7 +429,7 @@ static bool fits(const struct bin *b,
     const struct dataset_schema *s = build->o->schema;
     uint32_t K = b->h.n_features;
 
-    if (!b->mapped || build->n_shards != 1 ||
+    if (!b->mapped || build->n_shards != 1 || build->share != NULL ||
         todo->transform != DATASET_TRANSFORM_NONE ||
         todo->normalize != DATASET_NORMALIZE_NONE || b->h.n_rows == 0) {
         return false;
@@ -529,12 +529,15 @@ static int copy(const struct bin *b,
     if (to->labels.n != b->h.n_classes) {
         return bad(e, "a class is there twice");
     }
-    to->rows.dense = b->h.dense != 0;
+    to->rows.dense = b->h.dense != 0 || dataset_build_skims(to);
     to->n_features = b->h.n_features;
     to->n_rows_file = b->h.n_rows;
-    for (uint64_t r = to->shard; r < b->h.n_rows && rc == 0;
-         r += to->n_shards) {
-        rc = copy_row(b, r, todo, to, e);
+    for (uint64_t r = 0; r < b->h.n_rows && rc == 0; r++) {
+        if (dataset_build_skims(to)) {
+            rc = dataset_rows_end(&to->rows, 0, b->label[r], e);
+        } else if (dataset_build_owns(to, r)) {
+            rc = copy_row(b, r, todo, to, e);
+        }
     }
     return rc;
 }

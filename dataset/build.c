@@ -12,6 +12,8 @@ void dataset_build_init(struct dataset_build *b,
     b->o = o;
     b->shard = o->shard;
     b->n_shards = o->n_shards == 0 ? 1 : o->n_shards;
+    b->share = o->share;
+    b->rows.dense = dataset_build_skims(b); /* No values, no ptr. */
     b->n_known = UINT32_MAX;
     b->change.transform = o->transform;
     b->change.normalize = o->normalize;
@@ -131,7 +133,8 @@ static int check_dense(const struct dataset_build *b,
                        const struct dataset *d,
                        struct err *e)
 {
-    if (b->rows.dense && d->schema.n_features != b->n_features) {
+    if (b->rows.dense && !dataset_build_skims(b) &&
+        d->schema.n_features != b->n_features) {
         return err_set(e, ERR_CORRUPT, "rows of %u values, expected %u",
                        b->n_features, d->schema.n_features);
     }

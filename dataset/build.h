@@ -16,10 +16,12 @@
 #include "dataset/dataset.h"
 #include "dataset/names.h"
 #include "dataset/rows.h"
+#include "dataset/sharding.h"
 
 struct dataset_build {
     const struct dataset_options *o;
     uint32_t shard, n_shards;
+    const struct dataset_share *share; /* NULL: interleaved. */
     struct dataset_schema change; /* Transform and normalize that hold, and the
                                    * featurizer of text; no classes. */
     uint32_t n_known;    /* Entries of this index and more are left out. */
@@ -35,6 +37,31 @@ struct dataset_build {
 void dataset_build_init(struct dataset_build *b,
                         const struct dataset_options *o);
 void dataset_build_fini(struct dataset_build *b);
+
+/* Only labels are wanted: every row is kept, without values. */
+static inline bool dataset_build_skims(const struct dataset_build *b)
+{
+    return b->share != NULL && b->share->labels_only;
+}
+
+/* The index in the shard of row @row of the file, or UINT32_MAX: it belongs to
+ * another one, or only its label is wanted. */
+static inline uint32_t dataset_build_index(const struct dataset_build *b,
+                                           uint64_t row)
+{
+    if (b->share != NULL) {
+        return b->share->labels_only ? UINT32_MAX
+                                     : dataset_share_index(b->share, row);
+    }
+    return row % b->n_shards == b->shard ? (uint32_t)(row / b->n_shards)
+                                         : UINT32_MAX;
+}
+
+static inline bool dataset_build_owns(const struct dataset_build *b,
+                                      uint64_t row)
+{
+    return dataset_build_index(b, row) != UINT32_MAX;
+}
 
 /* What row number @row of the file, (@size) bytes at @data, adds to the sum. A
  * sum does not depend on the order, so that threads can share the rows. */

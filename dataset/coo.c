@@ -43,7 +43,6 @@ int dataset_coo_add(struct dataset_coo *c,
                     float x,
                     struct err *e)
 {
-    uint64_t shard = row % b->n_shards;
     struct entry entry = {(uint32_t)row, (uint32_t)col, x};
 
     if (row > ID_MAX || col > ID_MAX) {
@@ -55,7 +54,8 @@ int dataset_coo_add(struct dataset_coo *c,
     widen(row, &c->row_min, &c->row_max);
     widen(col, &c->col_min, &c->col_max);
     c->n++;
-    if (shard == b->shard || shard == (b->shard + 1) % b->n_shards) {
+    if (dataset_build_owns(b, row) ||
+        (row > 0 && dataset_build_owns(b, row - 1))) {
         buf_put(&c->entries, &entry, sizeof entry);
     }
     return c->entries.failed
@@ -74,12 +74,7 @@ struct sorted {
 static uint32_t
 own_row(const struct dataset_build *b, const struct entry *x, uint32_t base)
 {
-    uint32_t row = x->row - base;
-
-    if (x->row < base || row % b->n_shards != b->shard) {
-        return UINT32_MAX;
-    }
-    return row / b->n_shards;
+    return x->row < base ? UINT32_MAX : dataset_build_index(b, x->row - base);
 }
 
 static int by_col(const void *a, const void *b)
@@ -164,6 +159,28 @@ static int check_shape(const struct dataset_coo *c,
     return 0;
 }
 
+/* Labels are all that is wanted, and there are none. */
+static int
+skim(struct dataset_build *b, const struct dataset_coo_shape *s, struct err *e)
+{
+    int rc = 0;
+
+    for (uint64_t r = 0; r < s->n_rows && rc == 0; r++) {
+        rc = dataset_rows_end(&b->rows, 0, DATASET_NO_LABEL, e);
+    }
+    return rc;
+}
+
+static uint32_t count_own(const struct dataset_build *b, uint64_t n_rows)
+{
+    if (b->share != NULL) {
+        return b->share->n;
+    }
+    return n_rows <= b->shard
+               ? 0
+               : (uint32_t)((n_rows - b->shard - 1) / b->n_shards + 1);
+}
+
 int dataset_coo_build(const struct dataset_coo *c,
                       const struct dataset_coo_shape *s,
                       struct dataset_build *b,
@@ -177,9 +194,10 @@ int dataset_coo_build(const struct dataset_coo *c,
     }
     b->n_rows_file = s->n_rows;
     b->n_features = (uint32_t)s->n_cols;
-    t.n_rows = s->n_rows <= b->shard
-                   ? 0
-                   : (uint32_t)((s->n_rows - b->shard - 1) / b->n_shards + 1);
+    if (dataset_build_skims(b)) {
+        return skim(b, s, e);
+    }
+    t.n_rows = count_own(b, s->n_rows);
     t.entries = malloc(c->entries.size + 1);
     t.ptr = calloc((size_t)t.n_rows + 1, sizeof *t.ptr);
     if (t.entries == NULL || t.ptr == NULL) {

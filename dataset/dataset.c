@@ -46,6 +46,7 @@ void dataset_fini(struct dataset *d)
         free(d->val);
         free(d->label);
     }
+    free(d->number);
     memset(d, 0, sizeof *d);
 }
 

@@ -1,8 +1,9 @@
 /* A data set in memory: rows of features with a label each, or a shard of one.
  *
- * Rows are sparse (CSR) or dense. A peer keeps only its own shard: row r of the
- * file belongs to shard r mod n_shards. What every peer must agree on (classes,
- * features, rows) is found by looking at the whole file, whatever the shard.
+ * Rows are sparse (CSR) or dense. A peer keeps only its own shard, which is
+ * every n-th row or another part of the file: see dataset/sharding.h. What
+ * every peer must agree on (classes, features, rows) is found by looking at the
+ * whole file, whatever the shard.
  */
 
 #ifndef DATASET_DATASET_H_
@@ -28,6 +29,14 @@ enum dataset_transform {
 enum dataset_normalize {
     DATASET_NORMALIZE_NONE = 0,
     DATASET_NORMALIZE_L2 /* Rows of length 1; rows of zeros stay. */
+};
+
+/* Which rows make a shard: see dataset/sharding.h. */
+enum dataset_sharding {
+    DATASET_INTERLEAVED = 0, /* Every n-th. */
+    DATASET_CONTIGUOUS,      /* A stretch of the file. */
+    DATASET_SORTED,          /* A stretch of the rows sorted by class. */
+    DATASET_SHARDING_COUNT
 };
 
 /* How text becomes features: see dataset/featurize.h. All zero: not text. */
@@ -73,7 +82,9 @@ struct dataset {
                            * ends, options and shards do not count. A binary
                            * has that of the file it was converted from. */
     uint32_t shard, n_shards;
-    uint32_t n_rows; /* Rows here: i-th is row shard + i n_shards. */
+    uint32_t n_rows;  /* Rows here. */
+    uint32_t *number; /* (n_rows) Which rows of the file they are, ascending;
+                       * NULL: the i-th is row shard + i n_shards. */
     bool dense;
     uint64_t *ptr;   /* Sparse: (n_rows + 1). */
     uint32_t *idx;   /* Sparse: (ptr[n_rows]), from 0, ascending in a row. */
@@ -85,9 +96,12 @@ struct dataset {
     size_t map_size;
 };
 
+struct dataset_share;
+
 struct dataset_options {
     uint32_t shard;    /* Below n_shards. */
     uint32_t n_shards; /* 0 means 1. */
+    enum dataset_sharding sharding;
     /* NULL: find classes and features in the file. Else the file is read as
      * data for this schema (eval, predict, resume): its transform, featurizer
      * and class ids hold, and what it lacks is counted, not refused. */
@@ -102,6 +116,7 @@ struct dataset_options {
                           * own (IDX, npy), or NULL to guess its name. */
     struct pool *pool;   /* For parsing; may be NULL. */
     struct log *log;     /* May be NULL. */
+    const struct dataset_share *share; /* NULL: for dataset_read() itself. */
 };
 
 /* Read a file. The format is known by its content: LIBSVM text (.svm), labelled
@@ -111,8 +126,12 @@ struct dataset_options {
  * Errors: ERR_CORRUPT    with file, line (or offset) and what was expected:
  *                        "read a.svm: line 812: index 40 after 57, indices must
  *                        ascend".
+ *         ERR_INVALID    a shard that is not interleaved, of a pipe.
  *         ERR_NOT_FOUND, ERR_IO, ERR_NOMEM.
- * Cost:   one pass; memory is the shard and a window of the file. */
+ * Cost:   one pass; memory is the shard and a window of the file. Contiguous
+ *         and sorted shards take one pass more, before the other, for the
+ *         labels of all rows: 8 bytes for each row of the file meanwhile, and 4
+ *         for each row of the shard for good. */
 int dataset_read(struct dataset *d,
                  const char *path,
                  const struct dataset_options *o,
@@ -132,7 +151,8 @@ struct dataset_row dataset_row(const struct dataset *d, uint32_t i);
 /* The number in the file of row @i of the shard. */
 static inline uint64_t dataset_row_number(const struct dataset *d, uint32_t i)
 {
-    return (uint64_t)i * d->n_shards + d->shard;
+    return d->number != NULL ? d->number[i]
+                             : (uint64_t)i * d->n_shards + d->shard;
 }
 
 #endif /* DATASET_DATASET_H_ */

@@ -149,7 +149,9 @@ static int read_row(struct dense *s, uint64_t r, struct err *e)
     }
     if (rc == 0) {
         s->b->sum += dataset_row_hash(r, s->row, size);
-        if (r % s->b->n_shards == s->b->shard) {
+        if (dataset_build_skims(s->b)) {
+            rc = dataset_rows_end(&s->b->rows, 0, label, e);
+        } else if (dataset_build_owns(s->b, r)) {
             rc = end_row(s, label, e);
         }
     }

@@ -28,7 +28,7 @@ static int parse_ldac(struct dataset_part *part,
     }
     if (!line->own) {
         dataset_pairs_skim(part, &c);
-        return 0;
+        return dataset_part_skip(part, DATASET_NO_LABEL, e);
     }
     rc = dataset_pairs_row(part, &c, DATASET_NO_LABEL, &n, e);
     if (rc == 0 && n != want) {

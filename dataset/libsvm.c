@@ -43,7 +43,7 @@ static int parse_libsvm(struct dataset_part *part,
     }
     if (!line->own) {
         dataset_pairs_skim(part, &c);
-        return 0;
+        return dataset_part_skip(part, label, e);
     }
     return dataset_pairs_row(part, &c, label, &n, e);
 }

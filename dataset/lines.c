@@ -171,7 +171,7 @@ static int parse_line(const struct lines *s,
     if (!is_row(s, l)) {
         return 0;
     }
-    l->own = row % s->build->n_shards == s->build->shard;
+    l->own = dataset_build_owns(s->build, row);
     b->sum += dataset_row_hash(row, l->p, (size_t)(l->end - l->p));
     b->n_rows++;
     return s->format->parse(&b->part, l, e);
@@ -187,6 +187,7 @@ static void parse_block(const struct lines *s, struct block *b)
     dataset_rows_reset(&b->part.rows);
     dataset_names_reset(&b->part.labels);
     b->part.build = s->build;
+    b->part.rows.dense = dataset_build_skims(s->build);
     b->part.n_features = 0;
     b->part.n_unknown_features = 0;
     b->n_rows = 0;
@@ -321,6 +322,13 @@ int dataset_lines_read(struct dataset_build *b,
     }
     fini(&s);
     return rc;
+}
+
+int dataset_part_skip(struct dataset_part *part, uint32_t label, struct err *e)
+{
+    return dataset_build_skims(part->build)
+               ? dataset_rows_end(&part->rows, 0, label, e)
+               : 0;
 }
 
 int dataset_part_label(struct dataset_part *part,

@@ -36,7 +36,8 @@ struct dataset_part {
 struct dataset_line {
     const char *p;
     const char *end; /* Where "\n" or "\r\n" stands. */
-    bool own;        /* Its row belongs to the shard. */
+    bool own;        /* Its row belongs to the shard. Else it ends with
+                      * dataset_part_skip(). */
 };
 
 /* How lines become rows. */
@@ -63,6 +64,10 @@ int dataset_lines_read(struct dataset_build *b,
                        const struct dataset_line_format *f,
                        size_t block_size,
                        struct err *e);
+
+/* End a line that is not an own one: keep its label if labels are all that is
+ * wanted. Errors: ERR_NOMEM, ERR_FULL. */
+int dataset_part_skip(struct dataset_part *part, uint32_t label, struct err *e);
 
 /* Put a label into part->labels: "+1" is the same as "1".
  *

@@ -1,7 +1,9 @@
 #include "dataset/read.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "dataset/bin.h"
 #include "dataset/bow.h"
@@ -11,6 +13,7 @@
 #include "dataset/libsvm.h"
 #include "dataset/lines.h"
 #include "dataset/npy.h"
+#include "dataset/sharding.h"
 #include "dataset/text.h"
 #include "dataset/triples.h"
 
@@ -86,21 +89,118 @@ static int read_input(struct dataset *d,
     return read_built(d, in, from, o, e);
 }
 
+static int read_once(struct dataset *d,
+                     const struct dataset_source *from,
+                     const struct dataset_options *o,
+                     struct err *e)
+{
+    struct dataset_input *in;
+    int rc = open_source(&in, from, e);
+
+    if (rc == 0) {
+        rc = read_input(d, in, from, o, e);
+        dataset_input_close(in);
+    }
+    return rc;
+}
+
+/* A pipe would give the second pass nothing, or keep it waiting. */
+static int check_regular(const struct dataset_source *from, struct err *e)
+{
+    struct stat st;
+
+    if (from->data == NULL && stat(from->path, &st) == 0 &&
+        !S_ISREG(st.st_mode)) {
+        return err_set(e, ERR_INVALID,
+                       "contiguous and sorted shards need a file that can be "
+                       "read twice: this is none");
+    }
+    return 0;
+}
+
+/* The rows of the shard: *rows (*n), to be freed, and the fingerprint of the
+ * file they were found in. */
+static int find_share(const struct dataset_source *from,
+                      const struct dataset_options *o,
+                      uint32_t **rows,
+                      uint32_t *n,
+                      uint64_t *fingerprint,
+                      struct err *e)
+{
+    const struct dataset_share skim = {.labels_only = true};
+    struct dataset_options all = *o;
+    struct dataset d = {0};
+    uint32_t *order, first;
+    int rc;
+
+    all.shard = 0;
+    all.n_shards = 1;
+    all.share = &skim;
+    all.log = NULL; /* The second pass says what there is to say. */
+    rc = read_once(&d, from, &all, e);
+    if (rc != 0) {
+        return rc;
+    }
+    order = malloc(((size_t)d.n_rows + 1) * sizeof *order);
+    rc = order == NULL
+             ? err_set(e, ERR_NOMEM, "%u rows", d.n_rows)
+             : dataset_sharding_order(o->sharding, &d, o->n_shards, order, e);
+    if (rc == 0) {
+        first = dataset_sharding_first(d.n_rows, o->n_shards, o->shard);
+        *n =
+            dataset_sharding_first(d.n_rows, o->n_shards, o->shard + 1) - first;
+        *fingerprint = d.fingerprint;
+        memmove(order, order + first, *n * sizeof *order);
+        *rows = realloc(order, ((size_t)*n + 1) * sizeof *order);
+        order = *rows == NULL ? order : NULL;
+        rc = *rows == NULL ? err_set(e, ERR_NOMEM, "%u rows", *n) : 0;
+    }
+    free(order);
+    dataset_fini(&d);
+    return rc;
+}
+
+static int read_twice(struct dataset *d,
+                      const struct dataset_source *from,
+                      const struct dataset_options *o,
+                      struct err *e)
+{
+    struct dataset_share share = {0};
+    struct dataset_options own = *o;
+    uint64_t fingerprint = 0;
+    uint32_t *rows = NULL;
+    int rc = check_regular(from, e);
+
+    rc = rc != 0 ? rc : find_share(from, o, &rows, &share.n, &fingerprint, e);
+    if (rc != 0) {
+        return rc;
+    }
+    share.rows = rows;
+    own.share = &share;
+    rc = read_once(d, from, &own, e);
+    if (rc == 0) {
+        d->number = rows;
+        rows = NULL;
+        if (d->fingerprint != fingerprint || d->n_rows != share.n) {
+            dataset_fini(d);
+            rc = err_set(e, ERR_CORRUPT, "the file changed while it was read");
+        }
+    }
+    free(rows);
+    return rc;
+}
+
 int dataset_read_source(struct dataset *d,
                         const struct dataset_source *from,
                         const struct dataset_options *o,
                         struct err *e)
 {
-    struct dataset_input *in;
+    bool twice = o->sharding != DATASET_INTERLEAVED && o->n_shards > 1;
     int rc;
 
     assert(o->shard < (o->n_shards == 0 ? 1 : o->n_shards));
     memset(d, 0, sizeof *d);
-    rc = open_source(&in, from, e);
-    if (rc == 0) {
-        rc = read_input(d, in, from, o, e);
-        dataset_input_close(in);
-    }
+    rc = twice ? read_twice(d, from, o, e) : read_once(d, from, o, e);
     return rc == 0 ? 0 : err_wrap(e, rc, "read %s", from->path);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataset/sharding.h"
+
 /* Arrays for the rows of @from, which it does not have yet. A file without
  * entries still has arrays. */
 static int
@@ -42,15 +44,17 @@ static void copy_row(struct dataset *to, const struct dataset *from, uint32_t i)
     to->n_rows++;
 }
 
-/* The shard that begins at row @first of s->all. */
-static struct dataset
-view_of(const struct dataset_shards *s, uint32_t shard, uint32_t first)
+static struct dataset view_of(const struct dataset_shards *s,
+                              enum dataset_sharding kind,
+                              uint32_t shard)
 {
     struct dataset v = s->all;
+    uint32_t first = dataset_sharding_first(v.n_rows, s->n, shard);
 
     v.shard = shard;
     v.n_shards = s->n;
-    v.n_rows = s->all.n_rows - first;
+    v.n_rows = dataset_sharding_first(v.n_rows, s->n, shard + 1) - first;
+    v.number = kind == DATASET_INTERLEAVED ? NULL : s->order + first;
     v.label += first;
     if (v.dense) {
         v.val += (size_t)first * v.schema.n_features;
@@ -62,6 +66,7 @@ view_of(const struct dataset_shards *s, uint32_t shard, uint32_t first)
 
 int dataset_shards_init(struct dataset_shards *s,
                         struct dataset *all,
+                        enum dataset_sharding kind,
                         uint32_t n,
                         struct err *e)
 {
@@ -80,17 +85,19 @@ int dataset_shards_init(struct dataset_shards *s,
     s->all.n_rows = 0;
     s->n = n;
     s->view = calloc(n, sizeof *s->view);
-    rc = s->view == NULL ? err_set(e, ERR_NOMEM, "%u shards", n)
-                         : make_arrays(&s->all, &from, e);
+    s->order = malloc(((size_t)from.n_rows + 1) * sizeof *s->order);
+    rc = s->view == NULL || s->order == NULL
+             ? err_set(e, ERR_NOMEM, "%u shards", n)
+             : dataset_sharding_order(kind, &from, n, s->order, e);
+    rc = rc != 0 ? rc : make_arrays(&s->all, &from, e);
     if (rc == 0 && !from.dense) {
         s->all.ptr[0] = 0;
     }
+    for (uint32_t i = 0; rc == 0 && i < from.n_rows; i++) {
+        copy_row(&s->all, &from, s->order[i]);
+    }
     for (uint32_t p = 0; rc == 0 && p < n; p++) {
-        uint32_t first = s->all.n_rows;
-        for (uint64_t i = p; i < from.n_rows; i += n) {
-            copy_row(&s->all, &from, (uint32_t)i);
-        }
-        s->view[p] = view_of(s, p, first);
+        s->view[p] = view_of(s, kind, p);
     }
     memset(&from.schema, 0, sizeof from.schema); /* Moved. */
     dataset_fini(&from);
@@ -104,5 +111,6 @@ void dataset_shards_fini(struct dataset_shards *s)
 {
     dataset_fini(&s->all);
     free(s->view);
+    free(s->order);
     memset(s, 0, sizeof *s);
 }

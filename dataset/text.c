@@ -30,7 +30,7 @@ static int parse_text(struct dataset_part *part,
         text = tab + 1;
     }
     if (!line->own) {
-        return 0;
+        return dataset_part_skip(part, label, e);
     }
     return dataset_featurize(part, text, (size_t)(line->end - text), label, e);
 }

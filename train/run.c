@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "core/hash.h"
+#include "dataset/sharding.h"
 
 static const char *const MODES[TRAIN_MODE_COUNT] = {"bsp", "pipeline", "ssp",
                                                     "asp", "adaptive"};
@@ -63,6 +64,7 @@ struct dataset_options train_run_data_options(const struct train_run *r)
                                     .normalize = r->schema.normalize,
                                     .featurizer = r->schema.featurizer,
                                     .n_features = r->schema.n_features,
+                                    .sharding = r->shards,
                                     .labels = r->labels};
 }
 
@@ -108,7 +110,7 @@ static json_t *training_to_json(const struct train_run *r)
         "{s:s, s:s, s:I, s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, "
         "s:f, s:f, s:f, "
         "s:f, s:b,"
-        " s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
+        " s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:s*}",
         "model", r->model, "multicast", multicast, "lazy", (json_int_t)r->lazy,
         "select", select, "feedback", (json_int_t)r->select.feedback, "codec",
         codec, "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
@@ -120,7 +122,9 @@ static json_t *training_to_json(const struct train_run *r)
         (json_int_t)r->staleness, "staleness_min", (json_int_t)r->staleness_min,
         "digest_every", (json_int_t)r->digest_every, "eval_every",
         (json_int_t)r->eval_every, "rows", (json_int_t)r->n_rows, "fingerprint",
-        json_u64(r->data_fingerprint));
+        json_u64(r->data_fingerprint), "shards",
+        r->shards == DATASET_INTERLEAVED ? NULL
+                                         : dataset_sharding_name(r->shards));
 }
 
 int train_run_to_json(const struct train_run *r, char **text, struct err *e)
@@ -289,6 +293,20 @@ static int choice_from_json(struct train_run *r, const json_t *t, struct err *e)
     return 0;
 }
 
+/* Runs from before there was a choice do not say it. */
+static int shards_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    const json_t *v = json_object_get(t, "shards");
+    const char *text = json_string_value(v);
+
+    if (v == NULL) {
+        return 0;
+    }
+    return text == NULL || dataset_sharding_parse(&r->shards, text, NULL) != 0
+               ? missing(e, "shards")
+               : 0;
+}
+
 static int
 training_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
@@ -309,7 +327,8 @@ training_from_json(struct train_run *r, const json_t *t, struct err *e)
         return rc;
     }
     r->bias = json_is_true(json_object_get(t, "bias"));
-    rc = rule_from_json(r, t, e);
+    rc = shards_from_json(r, t, e);
+    rc = rc != 0 ? rc : rule_from_json(r, t, e);
     return rc != 0 ? rc : counts_from_json(r, t, e);
 }
 

@@ -60,10 +60,11 @@ struct train_run {
     struct p2p_multicast multicast; /* Kind and fan-out only: see
                                      * train_run_delivery(). */
     uint32_t lazy; /* Clocks of a group, from 1: see train/delivery.h. */
-    uint64_t digest_every;     /* Clocks, 0: at the end only. */
-    uint64_t eval_every;       /* Clocks, 0: at the end only. */
-    uint64_t n_rows;           /* Of the training file. */
-    uint64_t data_fingerprint; /* Of the training file. */
+    enum dataset_sharding shards; /* Which rows a peer trains on. */
+    uint64_t digest_every;        /* Clocks, 0: at the end only. */
+    uint64_t eval_every;          /* Clocks, 0: at the end only. */
+    uint64_t n_rows;              /* Of the training file. */
+    uint64_t data_fingerprint;    /* Of the training file. */
     struct dataset_schema schema;
 
     /* How it is run; resume may change it. */

@@ -108,7 +108,7 @@ static int read_data(struct sim *s, struct err *e)
         dataset_fini(&all);
         return rc;
     }
-    return dataset_shards_init(&s->shards, &all, run->n_peers, e);
+    return dataset_shards_init(&s->shards, &all, run->shards, run->n_peers, e);
 }
 
 static int read_test(struct sim *s, struct err *e)

@@ -33,7 +33,8 @@ sys.exit(not b >= f * a > 0)' "$(json "$1" "$work/$2")" \
 }
 
 for how in "--consistency bsp" "--consistency pipeline:3" \
-    "--consistency bsp --multicast random:1 --repair lazy:4"; do
+    "--consistency bsp --multicast random:1 --repair lazy:4" \
+    "--shards contiguous" "--shards sorted"; do
     # shellcheck disable=SC2086
     check "training with $how" "$lyre" train $job $how --run "$work/run" --quiet
     # shellcheck disable=SC2086
@@ -44,8 +45,32 @@ for how in "--consistency bsp" "--consistency pipeline:3" \
     rm -r "$work/run"
 done
 
+# What a shard is survives a resume and another form of the data.
+# shellcheck disable=SC2086
+check "training for longer" "$lyre" train $job --clocks 80 --shards sorted \
+    --run "$work/whole" --quiet
+# shellcheck disable=SC2086
+check "training sorted shards" "$lyre" train $job --shards sorted \
+    --run "$work/run" --quiet
+check "resuming" "$lyre" resume "$work/run" --clocks 80 --quiet
+check "converting" "$lyre" data convert "$work/train.svm" \
+    --out "$work/train.bin"
+# shellcheck disable=SC2086
+check "training from .bin" "$lyre" train $job --clocks 80 --shards sorted \
+    --data "$work/train.bin" --run "$work/binary" --quiet
+for run in run binary; do
+    [ "$(last_digest "$work/$run" 1)" = "$(last_digest "$work/whole" 1)" ] ||
+        fail "$run has other shards"
+done
+# shellcheck disable=SC2086
+expect_status 2 "$lyre" simulate $job --shards some
+expect_said "interleaved, contiguous or sorted"
+
 simulate plain
 simulate again
+simulate sorted --shards sorted
+[ "$(json digest "$work/sorted")" != "$(json digest "$work/plain")" ] ||
+    fail "sorted shards are as interleaved ones"
 for field in digest seconds bytes_sent messages_sent series; do
     same $field plain again
 done

@@ -77,7 +77,9 @@ static void test_every_format_is_the_same_as_binary(void **state)
         assert_int_equal(d.schema.normalize, whole.schema.normalize);
         dataset_fini(&d);
         o.n_shards = 3;
-        for (o.shard = 0; o.shard < 3; o.shard++) {
+        for (uint32_t s = 0; s < 3 * DATASET_SHARDING_COUNT; s++) {
+            o.shard = s % 3;
+            o.sharding = (enum dataset_sharding)(s / 3);
             read_ok(&d, PATH, &o);
             assert_null(d.map);
             check_rows(&d, &whole);

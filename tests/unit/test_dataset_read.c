@@ -181,6 +181,20 @@ static void test_dense_rows_must_fit_the_model(void **state)
                         "read " GOOD "rows.npy: rows of 2 values, expected 3");
 }
 
+static void test_what_must_be_read_twice_is_no_pipe(void **state)
+{
+    struct dataset_options o = {.n_shards = 2, .sharding = DATASET_SORTED};
+    struct dataset d;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(dataset_read(&d, "/dev/null", &o, &e), ERR_INVALID);
+    assert_string_equal(e.msg,
+                        "read /dev/null: contiguous and sorted shards need a "
+                        "file that can be read twice: this is none");
+    assert_int_equal(dataset_read(&d, "none.svm", &o, &e), ERR_NOT_FOUND);
+}
+
 static void test_a_missing_file_is_named(void **state)
 {
     struct dataset_options o = {0};
@@ -193,6 +207,30 @@ static void test_a_missing_file_is_named(void **state)
                         "read none.svm: open: No such file or directory");
 }
 
+/* What @kind promises of row @row of the whole file being in shard @shard. */
+static bool belongs(enum dataset_sharding kind,
+                    const struct dataset *whole,
+                    uint32_t n_shards,
+                    uint32_t shard,
+                    uint32_t row)
+{
+    uint32_t n = whole->n_rows, place = row;
+    uint32_t more = n % n_shards, size = n / n_shards;
+
+    if (kind == DATASET_INTERLEAVED) {
+        return row % n_shards == shard;
+    }
+    if (kind == DATASET_SORTED) {
+        place = 0; /* DATASET_NO_LABEL is the largest label. */
+        for (uint32_t r = 0; r < n; r++) {
+            place += whole->label[r] < whole->label[row] ||
+                     (whole->label[r] == whole->label[row] && r < row);
+        }
+    }
+    return place >= shard * size + (shard < more ? shard : more) &&
+           place < (shard + 1) * size + (shard + 1 < more ? shard + 1 : more);
+}
+
 /* Shards of every format: they divide the rows, and agree on the rest. */
 static void test_shards_of_any_format_make_up_the_file(void **state)
 {
@@ -201,11 +239,14 @@ static void test_shards_of_any_format_make_up_the_file(void **state)
         "docs.docword", "ratings.txt",    "rows.idx", "rows.npy"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++) {
-        struct dataset_options o = {0};
+    for (size_t i = 0;
+         i < DATASET_SHARDING_COUNT * sizeof FILES / sizeof FILES[0]; i++) {
+        struct dataset_options o = {
+            .sharding = (enum dataset_sharding)(i % DATASET_SHARDING_COUNT)};
         struct dataset whole, d;
         char path[512];
-        snprintf(path, sizeof path, GOOD "%s", FILES[i]);
+        snprintf(path, sizeof path, GOOD "%s",
+                 FILES[i / DATASET_SHARDING_COUNT]);
         read_ok(&whole, path, &o);
         for (o.n_shards = 2; o.n_shards < 6; o.n_shards++) {
             uint32_t n = 0;
@@ -219,6 +260,9 @@ static void test_shards_of_any_format_make_up_the_file(void **state)
                     uint32_t at = (uint32_t)dataset_row_number(&d, r);
                     struct dataset_row x = dataset_row(&d, r);
                     struct dataset_row y = dataset_row(&whole, at);
+                    assert_true(
+                        belongs(o.sharding, &whole, o.n_shards, o.shard, at));
+                    assert_true(r == 0 || at > dataset_row_number(&d, r - 1));
                     assert_int_equal(x.nnz, y.nnz);
                     assert_int_equal(d.label[r], whole.label[at]);
                     assert_memory_equal(x.val, y.val, x.nnz * sizeof *x.val);
@@ -329,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_npy_finds_its_labels),
         cmocka_unit_test(test_dense_rows_must_fit_the_model),
         cmocka_unit_test(test_a_missing_file_is_named),
+        cmocka_unit_test(test_what_must_be_read_twice_is_no_pipe),
         cmocka_unit_test(test_shards_of_any_format_make_up_the_file),
         cmocka_unit_test(test_every_bad_file_is_refused_with_its_message),
         cmocka_unit_test(test_real_files_are_known_by_their_content),

@@ -97,6 +97,33 @@ static void test_every_key_is_missed(void **state)
     train_run_fini(&a);
 }
 
+static void test_shards_are_said_unless_interleaved(void **state)
+{
+    struct train_run a = example(), b;
+    uint64_t h = train_run_fingerprint(&a);
+    struct err e;
+    char *text;
+
+    (void)state;
+    assert_int_equal(train_run_to_json(&a, &text, NULL), 0);
+    assert_null(strstr(text, "shards")); /* As before there was a choice. */
+    free(text);
+    a.shards = DATASET_SORTED;
+    assert_true(train_run_fingerprint(&a) != h);
+    assert_int_equal(train_run_to_json(&a, &text, NULL), 0);
+    train_run_init(&b);
+    assert_int_equal(train_run_from_json(&b, text, NULL), 0);
+    assert_int_equal(b.shards, DATASET_SORTED);
+    assert_true(train_run_fingerprint(&a) == train_run_fingerprint(&b));
+    train_run_fini(&b);
+    memcpy(strstr(text, "sorted"), "sordid", 6);
+    train_run_init(&b);
+    assert_int_equal(train_run_from_json(&b, text, &e), ERR_CORRUPT);
+    assert_non_null(strstr(e.msg, "\"shards\""));
+    free(text);
+    train_run_fini(&a);
+}
+
 static void test_what_training_depends_on_changes_the_fingerprint(void **state)
 {
     struct train_run a = example();
@@ -190,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_run_comes_back_from_its_text),
         cmocka_unit_test(test_every_key_is_missed),
+        cmocka_unit_test(test_shards_are_said_unless_interleaved),
         cmocka_unit_test(test_what_training_depends_on_changes_the_fingerprint),
         cmocka_unit_test(test_modes_are_read_and_written),
         cmocka_unit_test(test_repair_is_read),

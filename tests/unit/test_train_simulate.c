@@ -86,16 +86,19 @@ static void test_views_are_the_shards_that_are_read(void **state)
     static const uint32_t COUNTS[] = {1, 2, 7, ROWS, ROWS + 5};
     struct fixture *f = *state;
 
-    for (size_t c = 0; c < sizeof COUNTS / sizeof COUNTS[0]; c++) {
+    for (size_t i = 0; i < 3 * sizeof COUNTS / sizeof COUNTS[0]; i++) {
+        enum dataset_sharding kind = (enum dataset_sharding)(i % 3);
         struct dataset_options o = {.n_shards = 1};
         struct dataset_shards shards;
         struct dataset all;
+        size_t c = i / 3;
         assert_int_equal(dataset_read(&all, f->sparse, &o, NULL), 0);
-        assert_int_equal(dataset_shards_init(&shards, &all, COUNTS[c], NULL),
-                         0);
+        assert_int_equal(
+            dataset_shards_init(&shards, &all, kind, COUNTS[c], NULL), 0);
         for (uint32_t p = 0; p < COUNTS[c]; p++) {
             struct dataset one;
-            o = (struct dataset_options){.shard = p, .n_shards = COUNTS[c]};
+            o = (struct dataset_options){
+                .shard = p, .n_shards = COUNTS[c], .sharding = kind};
             assert_int_equal(dataset_read(&one, f->sparse, &o, NULL), 0);
             expect_equal(&shards.view[p], &one);
             dataset_fini(&one);
@@ -118,7 +121,7 @@ static void test_views_of_dense_rows_are_shards(void **state)
         all.val[2 * i + 1] = (float)(10 * i);
         all.label[i] = 100 + i;
     }
-    assert_int_equal(dataset_shards_init(&shards, &all, 2, NULL), 0);
+    assert_int_equal(dataset_shards_init(&shards, &all, 0, 2, NULL), 0);
     assert_int_equal(shards.view[0].n_rows, 3);
     assert_int_equal(shards.view[1].n_rows, 2);
     for (uint32_t p = 0; p < 2; p++) {
