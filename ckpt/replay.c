@@ -29,6 +29,7 @@ struct part {
 
 struct replay {
     struct ckpt_reader *reader;
+    const struct ckpt_replay_options *o;
     struct sv_state *states;
     size_t n_states;
     struct pool *pool;
@@ -72,6 +73,7 @@ static int replay_init(struct replay *x,
                        struct err *e)
 {
     *x = (struct replay){.reader = r,
+                         .o = o,
                          .states = states,
                          .n_states = n_states,
                          .pool = o->pool,
@@ -226,9 +228,12 @@ static int add_op(struct replay *x, const struct ckpt_op *op, struct err *e)
     return rc;
 }
 
-/* Gather the ops of steps from *clock on, until memory is full: one at least.
- * *clock is then the one behind them. */
-static int gather(struct replay *x, uint64_t *clock, uint64_t to, struct err *e)
+static bool skipped(const struct replay *x, const struct ckpt_op *op)
+{
+    return x->o->skip != NULL && x->o->skip(x->o->skip_arg, x->step.clock, op);
+}
+
+static void empty(struct replay *x)
 {
     x->n_sources = 0;
     x->memory = 0;
@@ -237,10 +242,19 @@ static int gather(struct replay *x, uint64_t *clock, uint64_t to, struct err *e)
         x->parts[i].n_ops = 0;
         x->parts[i].n_batches = 0;
     }
+}
+
+/* Gather the ops of steps from *clock on, until memory is full: one at least.
+ * *clock is then the one behind them. */
+static int gather(struct replay *x, uint64_t *clock, uint64_t to, struct err *e)
+{
+    empty(x);
     do {
         int rc = ckpt_reader_step(x->reader, *clock, &x->step, e);
         for (size_t i = 0; rc == 0 && i < x->step.n_ops; i++) {
-            rc = add_op(x, &x->step.ops[i], e);
+            if (!skipped(x, &x->step.ops[i])) {
+                rc = add_op(x, &x->step.ops[i], e);
+            }
         }
         if (rc != 0) {
             return err_wrap(e, rc, "replay of clock %" PRIu64, *clock);
@@ -306,25 +320,69 @@ static int apply_group(struct replay *x, struct err *e)
     return 0;
 }
 
-static int run(struct replay *x,
-               uint64_t from,
-               uint64_t to,
-               const struct ckpt_replay_options *o,
-               struct err *e)
+/* One op, between two looks of the watcher. */
+static int watch_op(struct replay *x, const struct ckpt_op *op, struct err *e)
 {
+    const struct ckpt_replay_options *o = x->o;
+    const struct sv_batch *batch;
+    int rc;
+
+    empty(x);
+    rc = add_op(x, op, e);
+    rc = rc != 0 ? rc : decode_group(x, e);
+    if (rc != 0) {
+        return rc;
+    }
+    batch = x->parts[op->matrix].ops[0].batch;
+    o->watch(o->watch_arg, x->step.clock, op, batch, false);
+    rc = apply_group(x, e);
+    o->watch(o->watch_arg, x->step.clock, op, batch, true);
+    return rc;
+}
+
+static int watch_clock(struct replay *x, uint64_t *clock, struct err *e)
+{
+    int rc = ckpt_reader_step(x->reader, *clock, &x->step, e);
+
+    for (size_t i = 0; rc == 0 && i < x->step.n_ops; i++) {
+        if (!skipped(x, &x->step.ops[i])) {
+            rc = watch_op(x, &x->step.ops[i], e);
+        }
+    }
+    if (rc != 0) {
+        return err_wrap(e, rc, "replay of clock %" PRIu64, *clock);
+    }
+    ++*clock;
+    return 0;
+}
+
+static int
+replay_group(struct replay *x, uint64_t *clock, uint64_t to, struct err *e)
+{
+    uint64_t first = *clock;
+    int rc = gather(x, clock, to, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = decode_group(x, e);
+    if (rc == 0) {
+        rc = apply_group(x, e);
+    }
+    return rc == 0 ? 0
+                   : err_wrap(e, rc, "replay of clocks %" PRIu64 " to %" PRIu64,
+                              first, *clock - 1);
+}
+
+static int run(struct replay *x, uint64_t from, uint64_t to, struct err *e)
+{
+    const struct ckpt_replay_options *o = x->o;
+
     for (uint64_t clock = from; clock < to;) {
-        uint64_t first = clock;
-        int rc = gather(x, &clock, to, e);
+        int rc = o->watch != NULL ? watch_clock(x, &clock, e)
+                                  : replay_group(x, &clock, to, e);
         if (rc != 0) {
             return rc;
-        }
-        rc = decode_group(x, e);
-        if (rc == 0) {
-            rc = apply_group(x, e);
-        }
-        if (rc != 0) {
-            return err_wrap(e, rc, "replay of clocks %" PRIu64 " to %" PRIu64,
-                            first, clock - 1);
         }
         if (o->progress != NULL && o->progress(o->progress_arg, clock) != 0) {
             return err_set(e, ERR_INTERRUPTED,
@@ -355,7 +413,7 @@ int ckpt_replay(struct ckpt_reader *r,
     o = o == NULL ? &none : o;
     rc = replay_init(&x, r, states, n_states, o, e);
     if (rc == 0) {
-        rc = run(&x, from, to, o, e);
+        rc = run(&x, from, to, e);
     }
     replay_fini(&x);
     return rc;

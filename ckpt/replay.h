@@ -15,6 +15,19 @@ struct ckpt_replay_options {
      * the replay with ERR_INTERRUPTED. */
     int (*progress)(void *arg, uint64_t clock);
     void *progress_arg;
+    /* What is true is left out. NULL: nothing is. The states are then not what
+     * training had. */
+    bool (*skip)(void *arg, uint64_t clock, const struct ckpt_op *op);
+    void *skip_arg;
+    /* Called before (@done false) and after every op that is carried out, if
+     * not NULL: ops then go one by one, which costs a pass over W for each.
+     * @batch is what is applied, NULL for ops that apply none. */
+    void (*watch)(void *arg,
+                  uint64_t clock,
+                  const struct ckpt_op *op,
+                  const struct sv_batch *batch,
+                  bool done);
+    void *watch_arg;
 };
 
 /* Bring @states (n_states, by matrix) from W_@from to W_@to: many clocks per

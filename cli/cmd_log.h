@@ -9,6 +9,9 @@ int cmd_log_ls(int argc, char **argv);
 /* What a clock did: its ops and the batches they apply. */
 int cmd_log_show(int argc, char **argv);
 
+/* Write the parameters of a clock to a file. */
+int cmd_log_export(int argc, char **argv);
+
 /* Read every record and check it. */
 int cmd_log_verify(int argc, char **argv);
 

@@ -69,7 +69,8 @@ static struct range range_of_norms(const struct sv_vecs *x)
     return r;
 }
 
-static void print_vecs(const char *name, const struct sv_vecs *x)
+static void
+print_vecs(const char *name, const struct sv_vecs *x, const char *floats)
 {
     const struct range norm = range_of_norms(x);
 
@@ -79,7 +80,13 @@ static void print_vecs(const char *name, const struct sv_vecs *x)
     } else {
         printf("      %s dense, %u entries each", name, x->len);
     }
-    printf(", norm %.4g to %.4g\n", norm.min, norm.max);
+    printf(", %s, norm %.4g to %.4g\n", floats, norm.min, norm.max);
+}
+
+/* What values of a side take: @bf16 and @f16 are its bits. */
+static const char *floats_of(uint16_t codec, uint16_t bf16, uint16_t f16)
+{
+    return (codec & bf16) != 0 ? "bf16" : (codec & f16) != 0 ? "f16" : "f32";
 }
 
 static void
@@ -94,17 +101,23 @@ print_batch(const struct sv_batch *b, const struct sv_record *r, size_t size)
     if ((r->codec & SV_CODEC_SNAPPY) != 0) {
         printf(" (%u before compression)", r->payload_raw_size);
     }
+    if ((r->codec & SV_CODEC_SHUFFLE) != 0) {
+        printf(", shuffled");
+    }
     printf(", rate %.6g", (double)r->rate);
     if (b->n == 0) {
         putchar('\n');
         return;
     }
     printf(", coef %.4g to %.4g\n", coef.min, coef.max);
-    print_vecs("u", &b->u);
-    print_vecs("v", &b->v);
+    print_vecs("u", &b->u,
+               floats_of(r->codec, SV_CODEC_U_BF16, SV_CODEC_U_F16));
+    print_vecs("v", &b->v,
+               floats_of(r->codec, SV_CODEC_V_BF16, SV_CODEC_V_F16));
 }
 
 static int show_batch(const struct ckpt_reader *reader,
+                      uint64_t clock,
                       const struct ckpt_op *op,
                       const struct sv_state *state,
                       struct err *e)
@@ -114,8 +127,7 @@ static int show_batch(const struct ckpt_reader *reader,
     struct sv_record record;
     const uint8_t *data;
     size_t size;
-    int status = ckpt_reader_batch(reader, op->origin, op->clock, op->matrix,
-                                   &data, &size, e);
+    int status = ckpt_reader_op(reader, clock, op, &data, &size, e);
 
     if (status != 0) {
         return status;
@@ -131,8 +143,10 @@ static int show_batch(const struct ckpt_reader *reader,
     return status;
 }
 
-static int
-show_op(const struct train_replica *r, const struct ckpt_op *op, struct err *e)
+static int show_op(const struct train_replica *r,
+                   uint64_t clock,
+                   const struct ckpt_op *op,
+                   struct err *e)
 {
     if (op->matrix >= r->n_states) {
         return err_set(e, ERR_CORRUPT, "op on matrix %u, there are %zu",
@@ -143,7 +157,7 @@ show_op(const struct train_replica *r, const struct ckpt_op *op, struct err *e)
     case SV_OP_APPLY:
         printf("  apply to %s the batch of peer %u, clock %" PRIu64 "\n", name,
                op->origin, op->clock);
-        return show_batch(r->reader, op, &r->states[op->matrix], e);
+        return show_batch(r->reader, clock, op, &r->states[op->matrix], e);
     case SV_OP_SCALE:
         printf("  multiply %s by %.9g\n", name, (double)op->a);
         return 0;
@@ -195,7 +209,7 @@ static int show(const struct past *p, uint64_t clock, struct err *e)
     }
     printf("peer %u clock %" PRIu64 ": %zu ops\n", p->peer, clock, step.n_ops);
     for (size_t i = 0; i < step.n_ops && status == 0; i++) {
-        status = show_op(r, &step.ops[i], e);
+        status = show_op(r, clock, &step.ops[i], e);
     }
     if (status == 0) {
         show_metrics(&step.metrics);

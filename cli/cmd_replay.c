@@ -2,13 +2,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <jansson.h>
 
 #include "cli/cmd.h"
-#include "cli/npy.h"
 #include "cli/past.h"
 #include "cli/say.h"
 #include "core/clock.h"
@@ -83,23 +80,6 @@ static void print_digest(const struct past *p, size_t i, const char *verdict)
             p->replica.clock, name_of(p, i), hex, verdict);
 }
 
-/* "W.npy" and "bias" make "W-bias.npy". NULL: no memory. */
-static char *path_of(const char *out, const char *name)
-{
-    const char *slash = strrchr(out, '/');
-    const char *dot = strrchr(out, '.');
-    const size_t size = strlen(out) + strlen(name) + 2;
-    char *path = malloc(size);
-
-    if (dot == NULL || (slash != NULL && dot < slash)) {
-        dot = out + strlen(out);
-    }
-    if (path != NULL) {
-        snprintf(path, size, "%.*s-%s%s", (int)(dot - out), out, name, dot);
-    }
-    return path;
-}
-
 static int print_json(const struct past *p, double seconds, struct err *e)
 {
     json_t *digests = json_object(), *object;
@@ -117,23 +97,6 @@ static int print_json(const struct past *p, double seconds, struct err *e)
     }
     putchar('\n');
     json_decref(object);
-    return status;
-}
-
-static int write_all(const struct past *p, struct err *e)
-{
-    const struct train_replica *r = &p->replica;
-    int status = 0;
-
-    if (r->n_states == 1) {
-        return npy_write(opts.out, &r->states[0].w, e);
-    }
-    for (size_t i = 0; i < r->n_states && status == 0; i++) {
-        char *path = path_of(opts.out, name_of(p, i));
-        status = path != NULL ? npy_write(path, &r->states[i].w, e)
-                              : err_set(e, ERR_NOMEM, "out of memory");
-        free(path);
-    }
     return status;
 }
 
@@ -226,7 +189,7 @@ static int replay(struct past *p, struct err *e)
         status = print_json(p, (double)(clock_ns() - begin_ns) * 1e-9, e);
     }
     if (status == 0 && opts.out != NULL) {
-        status = write_all(p, e);
+        status = past_write(p, opts.out, e);
     }
     if (status == 0 && !opts.json &&
         (opts.digest || (opts.out == NULL && !opts.verify))) {

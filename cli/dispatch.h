@@ -8,7 +8,7 @@
 
 #include "cli/cmd.h"
 
-#define DISPATCH_MAX 16 /* Commands of a group. */
+#define DISPATCH_MAX 24 /* Commands of a group. */
 
 struct dispatch {
     const char *prefix;     /* What stands before a command: "lyre log". */

@@ -1,9 +1,12 @@
 #include "cli/past.h"
 
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/say.h"
+#include "core/npy.h"
 
 size_t past_cpus(void)
 {
@@ -65,4 +68,68 @@ int past_seek(struct past *p, uint64_t clock, struct err *e)
         train_replica_seek(&p->replica, clock, say_progress, &progress, e);
     say_progress_end(&progress);
     return status;
+}
+
+const char *past_name(const struct past *p, size_t i)
+{
+    return p->replica.ops->param(p->replica.model, i).name;
+}
+
+/* "W.npy" and "bias" make "W-bias.npy". NULL: no memory. */
+static char *path_of(const char *out, const char *name)
+{
+    const char *slash = strrchr(out, '/');
+    const char *dot = strrchr(out, '.');
+    const size_t size = strlen(out) + strlen(name) + 2;
+    char *path = malloc(size);
+
+    if (dot == NULL || (slash != NULL && dot < slash)) {
+        dot = out + strlen(out);
+    }
+    if (path != NULL) {
+        snprintf(path, size, "%.*s-%s%s", (int)(dot - out), out, name, dot);
+    }
+    return path;
+}
+
+int past_write(const struct past *p, const char *out, struct err *e)
+{
+    const struct train_replica *r = &p->replica;
+    int status = 0;
+
+    if (r->n_states == 1) {
+        return npy_write(out, &r->states[0].w, e);
+    }
+    for (size_t i = 0; i < r->n_states && status == 0; i++) {
+        char *path = path_of(out, past_name(p, i));
+        status = path != NULL ? npy_write(path, &r->states[i].w, e)
+                              : err_set(e, ERR_NOMEM, "out of memory");
+        free(path);
+    }
+    return status;
+}
+
+int past_matrix(const struct past *p,
+                const char *name,
+                size_t *i,
+                struct err *e)
+{
+    const size_t n = p->replica.n_states;
+
+    for (*i = 0; *i < n; (*i)++) {
+        if (name == NULL || strcmp(past_name(p, *i), name) == 0) {
+            return 0;
+        }
+    }
+    return err_set(e, ERR_INVALID, "no matrix %s: the first is %s", name,
+                   past_name(p, 0));
+}
+
+const char *past_column(const struct past *p, size_t matrix, uint32_t j)
+{
+    const struct dataset_schema *s = &p->replica.run.schema;
+
+    return p->replica.states[matrix].w.J == s->n_classes && j < s->n_classes
+               ? s->classes[j]
+               : NULL;
 }

@@ -62,6 +62,22 @@ int past_seek(struct past *p, uint64_t clock, struct err *e);
 /* The clock that @o asks for, for past_seek(). */
 uint64_t past_clock(const struct past_options *o);
 
+/* The name of matrix @i. */
+const char *past_name(const struct past *p, size_t i);
+
+/* Write the matrices as they are to "@out": of several, "OUT-NAME.npy" each.
+ * Errors: as npy_write(). */
+int past_write(const struct past *p, const char *out, struct err *e);
+
+/* The matrix called @name; NULL: the first. Errors: ERR_INVALID: none. */
+int past_matrix(const struct past *p,
+                const char *name,
+                size_t *i,
+                struct err *e);
+
+/* The label that column @j of @matrix is about, or NULL: about none. */
+const char *past_column(const struct past *p, size_t matrix, uint32_t j);
+
 /* How many CPUs this process may use, at most POOL_THREADS_MAX. */
 size_t past_cpus(void);
 

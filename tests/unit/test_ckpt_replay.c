@@ -143,6 +143,89 @@ static void test_replay_gives_the_bits_of_training(void **state)
     pool_destroy(pool);
 }
 
+/* Counts ops that are watched, and wants each twice. */
+static void look(void *arg,
+                 uint64_t clock,
+                 const struct ckpt_op *op,
+                 const struct sv_batch *batch,
+                 bool done)
+{
+    int *n = arg;
+
+    assert_true(clock < N);
+    assert_true((batch != NULL) == (op->kind == SV_OP_APPLY));
+    assert_int_equal(done, *n % 2);
+    ++*n;
+}
+
+static void test_ops_that_are_watched_change_the_same_bits(void **state)
+{
+    (void)state;
+    for (int rule = 0; rule < SV_RULE_COUNT; rule++) {
+        int n = 0, n_ops = 0;
+        struct ckpt_replay_options o = {.watch = look, .watch_arg = &n};
+        struct sv_state want[2], have[2];
+        struct ckpt_step step;
+        struct fixture f;
+        begin(&f, (enum sv_rule)rule, 2);
+        states_init(&f.story, want);
+        states_init(&f.story, have);
+        train(&f.story, want, 0, N);
+        assert_int_equal(ckpt_replay(f.reader, have, 2, 0, N, &o, NULL), 0);
+        assert_states_equal(&f.story, want, have);
+        ckpt_step_init(&step);
+        for (uint64_t c = 0; c < N; c++) {
+            logs_step(&f.story, c, &step);
+            n_ops += (int)step.n_ops;
+        }
+        assert_int_equal(n, 2 * n_ops);
+        ckpt_step_fini(&step);
+        states_fini(&f.story, want);
+        states_fini(&f.story, have);
+        end(&f);
+    }
+}
+
+/* Batches of peer 1, from clock 4 of the job on. */
+static bool skip_one(void *arg, uint64_t clock, const struct ckpt_op *op)
+{
+    (void)arg;
+    return clock >= 4 && op->kind == SV_OP_APPLY && op->origin == 1;
+}
+
+static void test_what_is_left_out_changes_nothing(void **state)
+{
+    struct ckpt_replay_options o = {.skip = skip_one};
+    struct sv_state want[1], have[1];
+    struct ckpt_step step;
+    struct fixture f;
+
+    (void)state;
+    begin(&f, SV_ROWGRAD, 1);
+    states_init(&f.story, want);
+    states_init(&f.story, have);
+    ckpt_step_init(&step);
+    for (uint64_t c = 0; c < N; c++) {
+        logs_step(&f.story, c, &step);
+        for (size_t i = 0; i < step.n_ops; i++) {
+            struct sv_batch b;
+            struct sv_op op = {
+                .kind = step.ops[i].kind, .a = step.ops[i].a, .batch = &b};
+            logs_batch(&f.story, step.ops[i].origin, step.ops[i].clock, 0, &b);
+            if (!skip_one(NULL, c, &step.ops[i])) {
+                sv_apply_naive(want, &op, 1);
+            }
+            sv_batch_fini(&b);
+        }
+    }
+    assert_int_equal(ckpt_replay(f.reader, have, 1, 0, N, &o, NULL), 0);
+    assert_states_equal(&f.story, want, have);
+    ckpt_step_fini(&step);
+    states_fini(&f.story, want);
+    states_fini(&f.story, have);
+    end(&f);
+}
+
 static int count(void *arg, uint64_t clock)
 {
     uint64_t *last = arg;
@@ -295,6 +378,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replay_gives_the_bits_of_training),
+        cmocka_unit_test(test_ops_that_are_watched_change_the_same_bits),
+        cmocka_unit_test(test_what_is_left_out_changes_nothing),
         cmocka_unit_test(test_replay_can_be_stopped_between_passes),
         cmocka_unit_test(test_replay_beyond_the_log_changes_nothing),
         cmocka_unit_test(test_an_op_on_no_matrix_is_damage),

@@ -1,4 +1,4 @@
-/* Unit tests of cli/npy.h. */
+/* Unit tests of core/npy.h. */
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/npy.h"
 #include "core/buf.h"
+#include "core/npy.h"
 #include "tests/support/test.h"
 
 struct fixture {
@@ -79,6 +79,26 @@ static void test_elements_follow_an_aligned_header(void **state)
         const float want = (float)(10 * (i / 5) + i % 5) + 0.5f;
         assert_true(le_f32(data + head + 4 * i) == want);
     }
+}
+
+static void test_what_was_written_is_read_back(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t data[512];
+    float back[3 * 5];
+
+    assert_int_equal(npy_write(f->path, &f->m, NULL), 0);
+    const size_t n = slurp(f->path, data, sizeof data);
+    const struct npy_rows rows = npy_rows_of(&f->m);
+    assert_int_equal(npy_size(&rows), n);
+    assert_int_equal(npy_get(back, 3, 5, 5, data, n, NULL), 0);
+    for (size_t k = 0; k < 3; k++) {
+        assert_memory_equal(back + 5 * k, mat_row(&f->m, k), 5 * sizeof *back);
+    }
+    assert_int_equal(npy_get(back, 3, 5, 5, data, n - 1, NULL), ERR_CORRUPT);
+    assert_int_equal(npy_get(back, 5, 3, 3, data, n, NULL), ERR_CORRUPT);
+    data[1] = 'M';
+    assert_int_equal(npy_get(back, 3, 5, 5, data, n, NULL), ERR_CORRUPT);
 }
 
 /* Rows are converted piece by piece: this one is more than a piece. */
@@ -156,6 +176,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_elements_follow_an_aligned_header,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_written_is_read_back,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_rows_are_whole, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_file_that_was_there_is_replaced,
@@ -167,5 +189,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_full_disk_is_an_error, set_up,
                                         tear_down),
     };
-    return cmocka_run_group_tests_name("cli_npy", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("core_npy", tests, NULL, NULL);
 }
