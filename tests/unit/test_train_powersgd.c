@@ -80,6 +80,7 @@ static void make(struct fixture *f, uint32_t n, bool v_sparse, uint64_t seed)
                           .v_sparse = v_sparse,
                           .values = RANDOM,
                           .seed = seed * P + p};
+        sv_batch_fini(&f->own[p]);
         batches_make(&f->own[p], &s);
     }
 }
