@@ -109,6 +109,7 @@ static json_t *point_object(const struct train_simulate_point *p)
     json_object_set_new(x, "bytes_sent", count(p->bytes_sent));
     json_object_set_new(x, "messages_sent", count(p->msgs_sent));
     json_object_set_new(x, "waiting", number(p->waiting));
+    json_object_set_new(x, "staleness_bound", count(p->staleness));
     return x;
 }
 
@@ -160,6 +161,10 @@ static void print_end(const struct simulated *s,
     printf("\n  time      computing %.4f s, waiting %.4f s, applying %.4f s"
            " (mean of the peers)\n",
            r->seconds_computing, r->seconds_waiting, r->seconds_applying);
+    if (strncmp(s->mode, "adaptive", 8) == 0) {
+        printf("            peer 0 allows a staleness of %u at the end\n",
+               p->staleness);
+    }
     if (r->n_stragglers > 0) {
         printf("            stragglers waited %.4f s\n",
                r->seconds_waiting_stragglers);

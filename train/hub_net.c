@@ -113,7 +113,8 @@ static bool perform(struct train_hub *h, const struct train_action *a)
     }
     pthread_mutex_lock(&h->mutex);
     rc = body_of(h, a, &body);
-    ack = train_worker_have(h->worker, a->peer);
+    ack = train_msg_ack(train_worker_have(h->worker, a->peer),
+                        train_worker_pace(h->worker));
     pthread_mutex_unlock(&h->mutex);
     if (rc != 0) {
         return true; /* Released: the peer has it. Or no memory: it asks. */
@@ -191,8 +192,10 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
         TRAIN_EVENT_ACK,   TRAIN_EVENT_DONE, TRAIN_EVENT_STOP};
     struct train_msg m;
     struct err e;
-    struct train_event ev = {
-        .kind = TRAIN_EVENT_ACK, .peer = msg->peer, .clock = msg->ack};
+    struct train_event ev = {.kind = TRAIN_EVENT_ACK,
+                             .peer = msg->peer,
+                             .clock = train_msg_ack_clock(msg->ack),
+                             .pace = train_msg_ack_pace(msg->ack)};
 
     if (train_msg_decode(&m, msg->type, msg->body, msg->peer, h->o.n_matrices,
                          &e) != 0) {

@@ -7,8 +7,9 @@
  * have everything and am through STOP     u64 clock, u32 code (negated), text:
  * why I stop
  *
- * Integers are little-endian. The ack of every message is the clock below which
- * the sender has all batches of the receiver.
+ * Integers are little-endian. The ack of every message says in its low 53 bits
+ * the clock below which the sender has all batches of the receiver, and in the
+ * others, under adaptive staleness, the sender's pace (train/spread.h).
  */
 
 #ifndef TRAIN_MSG_H_
@@ -22,6 +23,7 @@
 #include "core/err.h"
 #include "core/hash.h"
 #include "p2p/mesh.h"
+#include "train/spread.h"
 
 enum train_msg_type {
     TRAIN_MSG_BATCH = MESH_USER,
@@ -31,6 +33,23 @@ enum train_msg_type {
     TRAIN_MSG_DONE,
     TRAIN_MSG_STOP
 };
+
+#define TRAIN_MSG_CLOCK_BITS (64 - SPREAD_PACE_BITS) /* 53. */
+
+static inline uint64_t train_msg_ack(uint64_t clock, unsigned pace)
+{
+    return clock | (uint64_t)pace << TRAIN_MSG_CLOCK_BITS;
+}
+
+static inline uint64_t train_msg_ack_clock(uint64_t ack)
+{
+    return ack & (((uint64_t)1 << TRAIN_MSG_CLOCK_BITS) - 1);
+}
+
+static inline unsigned train_msg_ack_pace(uint64_t ack)
+{
+    return (unsigned)(ack >> TRAIN_MSG_CLOCK_BITS);
+}
 
 /* What a body says; which fields count depends on the type. */
 struct train_msg {

@@ -313,6 +313,7 @@ static void look_around(const struct sim *s, struct train_simulate_point *point)
     uint64_t t = now(s) - s->zero_ns, waited_ns = 0;
 
     point->seconds = (double)t * 1e-9;
+    point->staleness = train_hub_staleness(s->peers[0].hub);
     point->clock_min = UINT64_MAX;
     point->bytes_sent = -s->before.bytes_sent;
     point->msgs_sent = -s->before.msgs_sent;

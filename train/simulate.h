@@ -33,6 +33,7 @@ struct train_simulate_point {
     double loss; /* Of the minibatches of all peers since the last point. */
     double test_loss, test_accuracy; /* Of peer 0's replica. NaN: no test. */
     uint64_t bytes_sent, msgs_sent;  /* By all peers until now. */
+    uint32_t staleness; /* That peer 0's gate allows: adaptive chooses it. */
     double waiting; /* Share of the peers' time at closed gates, until now. */
 };
 

@@ -1,11 +1,22 @@
 /* How unequal the clocks of peers are, and how much staleness that is worth.
  *
- * For every peer a mean time per clock (of ourselves: without waiting at gates)
- * and a mean deviation from it are kept, as TCP does for round trips:
+ * What counts of a peer is the time it works on a clock: from the closing of
+ * the one before to its own batch. Waiting at gates is no part of it, or all
+ * would seem as slow as the slowest. Only the peer itself can tell, so it keeps
+ * a running mean,
  *
- *     dev  += (|x - mean| - dev) / 4,    mean += (x - mean) / 8
+ *     mean += (x - mean) / min(n, 16)      x: the n-th clock but the first
  *
- * Source: Jacobson, "Congestion avoidance and control", SIGCOMM 1988.
+ * and tells the others its pace: the mean as a number of 11 bits, which rides
+ * with every message (train/msg.h), on a scale of 64 steps for a factor of two.
+ *
+ * The bound that a peer wants is what lets it go on while the slowest works on
+ * one clock: ceil(slowest / own - 1 - 1/4). It gets more at once, and less when
+ * less has been enough for SPREAD_CALM clocks.
+ *
+ * Source: Zhao et al., "Dynamic stale synchronous parallel distributed training
+ * for deep learning", ICDCS 2019, which also chooses a bound between two from
+ * the times of clocks.
  */
 
 #ifndef TRAIN_SPREAD_H_
@@ -14,29 +25,38 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SPREAD_PACE_BITS 11
+#define SPREAD_CALM      16 /* Clocks. */
+
+/* The own clocks. All zero is the beginning. */
 struct train_spread {
-    bool begun;       /* last_ns counts. */
-    uint64_t last_ns; /* When the last clock was seen to end. */
-    uint64_t n;       /* Times that were seen. */
+    bool begun;
+    uint64_t begin_ns; /* When the clock began that is worked on. */
+    uint64_t n;        /* Clocks that count in the mean. */
     double mean_ns;
-    double dev_ns;
 };
 
-/* @clocks more clocks of the peer have ended by now. */
-void train_spread_add(struct train_spread *s, uint64_t now_ns, uint64_t clocks);
-
-/* The next clock begins now: what went before is no part of its time. */
+/* Work on a clock begins, or is done. An end without a begin counts nothing. */
 void train_spread_begin(struct train_spread *s, uint64_t now_ns);
+void train_spread_end(struct train_spread *s, uint64_t now_ns);
 
-/* Staleness between @low and @high such that whoever is fastest on the mean
- * need not wait for whoever is slowest, two deviations late:
- *
- *     ceil((max(mean + 2 dev) - min(mean)) / min(mean) - 1/20)
- *
- * @low as long as no two peers have been seen. */
-uint32_t train_spread_staleness(const struct train_spread *const *peers,
-                                uint32_t n,
-                                uint32_t low,
-                                uint32_t high);
+/* The pace, below 2^SPREAD_PACE_BITS: the larger, the slower. 0: not known
+ * before a few clocks. */
+unsigned train_spread_pace(const struct train_spread *s);
+
+/* How many clocks behind a peer of pace @slowest may be for one of pace @own to
+ * go on. 0 where one is not known, or @own is the slower one. */
+uint32_t train_spread_worth(unsigned own, unsigned slowest);
+
+/* A bound between two. */
+struct train_bound {
+    uint32_t low, high;
+    uint32_t now;    /* What holds: @low at first. */
+    uint32_t most;   /* That was wanted since less than now has been enough, */
+    uint32_t n_calm; /* for so many clocks. */
+};
+
+/* At a clock, @wanted is enough. Return what holds. */
+uint32_t train_bound_next(struct train_bound *b, uint32_t wanted);
 
 #endif /* TRAIN_SPREAD_H_ */

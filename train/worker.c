@@ -64,7 +64,8 @@ int train_worker_create(struct train_worker **worker,
 
     if (o->n_peers == 0 || o->n_peers > TRAIN_PEERS_MAX ||
         o->self >= o->n_peers || o->first_clock > o->delivery.last_clock ||
-        o->staleness > TRAIN_STALENESS_MAX) {
+        o->staleness > TRAIN_STALENESS_MAX ||
+        o->delivery.last_clock >> (64 - SPREAD_PACE_BITS) != 0) {
         return err_set(
             e, ERR_INVALID, "peer %u of %u from clock %" PRIu64 " to %" PRIu64,
             o->self, o->n_peers, o->first_clock, o->delivery.last_clock);
@@ -73,10 +74,7 @@ int train_worker_create(struct train_worker **worker,
     if (w != NULL) {
         w->members = calloc(o->n_peers, sizeof *w->members);
     }
-    if (w != NULL) {
-        w->spreads = calloc(o->n_peers, sizeof *w->spreads);
-    }
-    if (w == NULL || w->members == NULL || w->spreads == NULL) {
+    if (w == NULL || w->members == NULL) {
         train_worker_destroy(w);
         return err_set(e, ERR_NOMEM, "engine for %u peers", o->n_peers);
     }
@@ -84,12 +82,13 @@ int train_worker_create(struct train_worker **worker,
     w->o.applied = NULL;
     w->o.ahead = NULL;
     w->staleness = o->mode == TRAIN_ADAPTIVE ? o->staleness_min : o->staleness;
+    w->bound = (struct train_bound){
+        .low = o->staleness_min, .high = o->staleness, .now = o->staleness_min};
     w->clock = o->first_clock;
     for (p2p_peer p = 0; p < o->n_peers; p++) {
         struct member *m = &w->members[p];
         m->applied = o->applied != NULL ? o->applied[p] : o->first_clock;
         m->have = m->newest = m->applied;
-        w->spreads[p] = &m->spread;
         if (o->ahead != NULL) {
             m->ahead = o->ahead[p]; /* Need not come again. */
         }
@@ -113,7 +112,6 @@ void train_worker_destroy(struct train_worker *w)
     }
     free(w->members);
     free(w->arrivals);
-    free(w->spreads);
     free(w->network.items);
     free(w->replica.items);
     free(w);
@@ -169,13 +167,23 @@ stop(struct train_worker *w, int outcome, p2p_peer peer, const char *fmt, ...)
     end(w);
 }
 
-static void choose_staleness(struct train_worker *w, uint64_t now_ns)
+/* In adaptive: what the slowest is worth, as we know it now. */
+static void choose_staleness(struct train_worker *w)
 {
-    train_spread_add(&w->members[w->o.self].spread, now_ns, 1);
-    if (w->o.mode == TRAIN_ADAPTIVE) {
-        w->staleness = train_spread_staleness(
-            w->spreads, w->o.n_peers, w->o.staleness_min, w->o.staleness);
+    unsigned slowest = 0, own;
+
+    if (w->o.mode != TRAIN_ADAPTIVE) {
+        return;
     }
+    train_spread_end(&w->spread, w->now_ns);
+    own = train_spread_pace(&w->spread);
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (train_worker_is_other(w, p) && w->members[p].pace > slowest) {
+            slowest = w->members[p].pace;
+        }
+    }
+    w->staleness =
+        train_bound_next(&w->bound, train_spread_worth(own, slowest));
 }
 
 static int on_own(struct train_worker *w, const struct train_event *ev)
@@ -188,7 +196,7 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
     }
     log_trace(w->o.log, "clock %" PRIu64 " computed", w->clock);
     w->members[w->o.self].have = w->clock + 1;
-    choose_staleness(w, ev->now_ns);
+    choose_staleness(w);
     train_worker_arrive(w, w->o.self, w->clock);
     for (p2p_peer p = 0; p < w->o.n_peers; p++) {
         if (train_worker_is_other(w, p)) {
@@ -377,6 +385,11 @@ uint64_t train_worker_clock(const struct train_worker *w)
 uint32_t train_worker_staleness(const struct train_worker *w)
 {
     return w->staleness;
+}
+
+unsigned train_worker_pace(const struct train_worker *w)
+{
+    return train_spread_pace(&w->spread);
 }
 
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer)

@@ -76,6 +76,7 @@ struct train_event {
     p2p_peer peer;
     uint64_t clock;
     uint64_t until;        /* WANT. */
+    unsigned pace;         /* ACK: of peer's clocks; 0: it does not say. */
     struct hash128 digest; /* DIGEST. */
     int reason;            /* STOP, LOST: a code of core/err.h. */
     const char *why;       /* STOP, LOST: in words. */
@@ -133,6 +134,9 @@ uint64_t train_worker_clock(const struct train_worker *w);
 /* How far behind the slowest may be for the gate to open: as given, or, in
  * adaptive, as chosen last. */
 uint32_t train_worker_staleness(const struct train_worker *w);
+
+/* In adaptive, how long our clocks take: what acks carry, too. Else 0. */
+unsigned train_worker_pace(const struct train_worker *w);
 
 /* All batches of @peer below this clock are here: what acks carry. */
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer);

@@ -140,5 +140,5 @@ void train_worker_try_close(struct train_worker *w)
     train_worker_release(w);
     w->clock++;
     w->state = w->clock == w->o.delivery.last_clock ? ENDING : COMPUTING;
-    train_spread_begin(&w->members[w->o.self].spread, w->now_ns);
+    train_spread_begin(&w->spread, w->now_ns);
 }

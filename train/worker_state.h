@@ -31,7 +31,7 @@ struct member {
     uint64_t ack_owed_ns; /* Since when. */
     bool done;
     bool bye;
-    struct train_spread spread;
+    unsigned pace; /* As it said; 0: not yet. */
     struct digest digests[DIGESTS_HELD];
 };
 
@@ -51,11 +51,12 @@ struct train_worker {
     struct train_worker_options o;
     enum worker_state state;
     uint64_t clock;
-    uint64_t now_ns;                     /* Of the event that is looked at. */
-    uint32_t staleness;                  /* That the gate demands now. */
-    const struct train_spread **spreads; /* (n_peers) of members. */
-    uint64_t released; /* Our batches below this clock are released. */
-    bool all_applied;  /* W_last is there. */
+    uint64_t now_ns;            /* Of the event that is looked at. */
+    uint32_t staleness;         /* That the gate demands now. */
+    struct train_spread spread; /* adaptive: of our clocks, */
+    struct train_bound bound;   /* and what follows for staleness. */
+    uint64_t released;          /* Our batches below this clock are released. */
+    bool all_applied;           /* W_last is there. */
     uint64_t done_said_ns;
     struct member *members;   /* (n_peers). */
     struct arrival *arrivals; /* ssp, asp: came and not yet applied. */

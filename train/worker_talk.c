@@ -35,8 +35,7 @@ void train_worker_deliver(struct train_worker *w, p2p_peer p)
 }
 
 /* Note that a batch came. False: it cannot be, or came before. */
-static bool
-receive(struct train_worker *w, p2p_peer peer, uint64_t clock, uint64_t now_ns)
+static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
 {
     struct member *m = &w->members[peer];
 
@@ -46,7 +45,6 @@ receive(struct train_worker *w, p2p_peer peer, uint64_t clock, uint64_t now_ns)
     }
     train_worker_arrive(w, peer, clock);
     if (clock >= m->newest) {
-        train_spread_add(&m->spread, now_ns, clock + 1 - m->newest);
         m->newest = clock + 1;
     }
     return true;
@@ -60,7 +58,7 @@ int train_worker_on_batch(struct train_worker *w, const struct train_event *ev)
         m->ack_owed = true;
         m->ack_owed_ns = ev->now_ns;
     }
-    if (!receive(w, ev->peer, ev->clock, ev->now_ns)) {
+    if (!receive(w, ev->peer, ev->clock)) {
         return ERR_INVALID;
     }
     m->patient_ns = ev->now_ns;
@@ -75,6 +73,7 @@ void train_worker_on_ack(struct train_worker *w, const struct train_event *ev)
 {
     struct member *m = &w->members[ev->peer];
 
+    m->pace = ev->pace != 0 ? ev->pace : m->pace;
     if (ev->clock > m->acked && ev->clock <= w->members[w->o.self].have) {
         m->acked = ev->clock;
         train_worker_try_close(w);

@@ -175,6 +175,72 @@ static void test_adaptive_finds_the_lag_of_a_slow_peer(void **state)
     }
 }
 
+/* Go on for @ns and say what the bound of peer 0 was meanwhile, at least and at
+ * most. */
+static void watch_bound(uint64_t ns, uint32_t *least, uint32_t *most)
+{
+    uint64_t end = p2p_sim_now_ns(cluster.net) + ns;
+
+    *least = UINT32_MAX;
+    *most = 0;
+    while (p2p_sim_now_ns(cluster.net) < end) {
+        uint32_t s = train_hub_staleness(cluster.nodes[0].hub);
+        *least = s < *least ? s : *least;
+        *most = s > *most ? s : *most;
+        cluster_run(&cluster, p2p_sim_now_ns(cluster.net) + MS);
+    }
+}
+
+/* What a straggler is worth does not depend on who waits for it: the bound is
+ * at the low end while all are equal, settles where one that takes k times as
+ * long puts it, stays there, and comes back when that one recovers. With
+ * batches that come late, too. */
+static void test_adaptive_settles_and_comes_back(void **state)
+{
+    static const struct {
+        uint64_t factor, delay_ns;
+        uint32_t settled;
+        bool groups;
+    } CASES[] = {{1, MS, 0, false},
+                 {3, MS, 2, false},
+                 {5, MS, 4, false},
+                 {3, MS, 2, true},
+                 {3, 15 * MS, 2, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct cluster_options o = SLOW_PEER;
+        uint32_t least, most;
+        o.mode = TRAIN_ADAPTIVE;
+        o.staleness = 8;
+        o.clocks = 1000;
+        o.net.n_peers = 5;
+        o.net.delay_ns_min = CASES[i].delay_ns;
+        o.net.delay_ns_max = CASES[i].delay_ns + 5 * MS;
+        memset(o.compute_ns, 0, sizeof o.compute_ns);
+        if (CASES[i].groups) {
+            o.multicast = P2P_MULTICAST_RANDOM;
+            o.fan_out = 2;
+            o.lazy = 3;
+        }
+        cluster_set_up(&cluster, &o);
+        watch_bound(CLOCK_S, &least, &most);
+        assert_int_equal(most, 0);
+        cluster.o.compute_ns[3] = CASES[i].factor * 10 * MS;
+        watch_bound(3 * CLOCK_S, &least, &most);
+        assert_int_equal(most, CASES[i].settled);
+        watch_bound(2 * CLOCK_S, &least, &most);
+        assert_int_equal(least, CASES[i].settled);
+        assert_int_equal(most, CASES[i].settled);
+        cluster.o.compute_ns[3] = 0;
+        watch_bound(CLOCK_S, &least, &most);
+        assert_int_equal(least, 0);
+        watch_bound(CLOCK_S, &least, &most);
+        assert_int_equal(most, 0);
+        cluster_tear_down(&cluster);
+    }
+}
+
 /* Four peers, each sends to its neighbour at once and to the others every third
  * clock: nobody waits within a group, all are equal at its end, and messages
  * are P Q a clock and P (P - 1) a group. */
@@ -375,6 +441,7 @@ int main(void)
         cmocka_unit_test(
             test_all_end_with_everything_and_in_order_with_equal_bits),
         cmocka_unit_test(test_adaptive_finds_the_lag_of_a_slow_peer),
+        cmocka_unit_test(test_adaptive_settles_and_comes_back),
         cmocka_unit_test(test_bsp_with_lazy_groups_is_equal_at_their_ends),
         cmocka_unit_test(test_asp_applies_eager_batches_as_they_come),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
