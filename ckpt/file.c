@@ -182,3 +182,27 @@ int ckpt_dir_lock(const char *dir, int *fd, struct err *e)
     *fd = lock;
     return 0;
 }
+
+/* "1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF": the number of the file is
+ * what counts, as file systems in layers give devices of their own. */
+bool ckpt_dir_is_locked(const char *dir)
+{
+    char path[CKPT_PATH_SIZE], line[256];
+    unsigned long long inode;
+    struct stat st;
+    bool held = false;
+    FILE *f = NULL;
+
+    if (ckpt_path(path, dir, "lock", NULL) == 0 && stat(path, &st) == 0) {
+        f = fopen("/proc/locks", "re");
+    }
+    while (f != NULL && !held && fgets(line, sizeof line, f) != NULL) {
+        held = sscanf(line, "%*d: FLOCK %*s %*s %*d %*[^:]:%*[^:]:%llu",
+                      &inode) == 1 &&
+               inode == (unsigned long long)st.st_ino;
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return held;
+}

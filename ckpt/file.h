@@ -8,6 +8,7 @@
 #ifndef CKPT_FILE_H_
 #define CKPT_FILE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,5 +55,9 @@ int ckpt_dir_make(struct ckpt_fs *fs, const char *path, struct err *e);
 /* Take the lock "@dir/lock" (flock): held until *fd is closed.
  * Errors: ERR_BUSY: another process, or another log of this one, holds it. */
 int ckpt_dir_lock(const char *dir, int *fd, struct err *e);
+
+/* Does a process of this machine hold the lock "@dir/lock"? Asks the kernel
+ * (/proc/locks), and never takes it: that could turn a writer away. */
+bool ckpt_dir_is_locked(const char *dir);
 
 #endif /* CKPT_FILE_H_ */

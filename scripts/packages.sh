@@ -4,10 +4,10 @@
 
 PACKAGES_BUILD="cmake ninja-build pkg-config gcc libc6-dev python3 libfabric-dev
 libopenblas-dev liblapacke-dev libsnappy-dev libsqlite3-dev libxxhash-dev zlib1g-dev
-libjansson-dev libcmocka-dev"
+libjansson-dev libcmocka-dev libjs-chart.js"
 PACKAGES_DATA="python3 iso-codes"
 PACKAGES_TEST="clang libclang-rt-dev llvm clang-format iproute2 mount
-procps util-linux"
+procps util-linux chromium"
 
 # Images without translations leave out the files that langid is made of.
 LOCALES="--path-include=/usr/share/locale/*"
