@@ -1,5 +1,6 @@
 #include "ckpt/catalog.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -563,6 +564,29 @@ static size_t lower_bound(const struct ckpt_entries *list,
     return low;
 }
 
+/* The last entry with the key of @key before @before. Which sequence it has
+ * counts for rows only. */
+static const struct ckpt_entry *find(const struct ckpt_catalog *c,
+                                     const struct ckpt_entry *key,
+                                     const struct ckpt_entry *before)
+{
+    const struct ckpt_entries *list = &c->kinds[key->kind];
+    const struct ckpt_entry *found = NULL;
+
+    for (size_t i = lower_bound(list, key);
+         i < list->n && compare_key(&list->at[i], key) == 0; i++) {
+        if (key->kind == SV_RECORD_ROWS &&
+            list->at[i].sequence != key->sequence) {
+            break;
+        }
+        if ((before == NULL || ckpt_entry_before(&list->at[i], before)) &&
+            (found == NULL || ckpt_entry_before(found, &list->at[i]))) {
+            found = &list->at[i];
+        }
+    }
+    return found;
+}
+
 const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
                                            enum sv_record_kind kind,
                                            uint64_t clock,
@@ -570,19 +594,44 @@ const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
                                            uint16_t matrix,
                                            const struct ckpt_entry *before)
 {
-    const struct ckpt_entries *list = &c->kinds[kind];
-    const struct ckpt_entry *found = NULL;
-    struct ckpt_entry key = {
-        .clock = clock, .origin = origin, .matrix = matrix};
+    struct ckpt_entry key = {.kind = (uint8_t)kind,
+                             .clock = clock,
+                             .origin = origin,
+                             .matrix = matrix};
 
-    for (size_t i = lower_bound(list, &key);
-         i < list->n && compare_key(&list->at[i], &key) == 0; i++) {
-        if ((before == NULL || ckpt_entry_before(&list->at[i], before)) &&
-            (found == NULL || ckpt_entry_before(found, &list->at[i]))) {
-            found = &list->at[i];
-        }
+    return find(c, &key, before);
+}
+
+bool ckpt_catalog_has_source(enum sv_op_kind kind)
+{
+    return kind == SV_OP_APPLY || kind == SV_OP_MIX;
+}
+
+const struct ckpt_entry *ckpt_catalog_source(const struct ckpt_catalog *c,
+                                             const struct ckpt_op *op,
+                                             const struct ckpt_entry *step,
+                                             char *name)
+{
+    struct ckpt_entry key = {.matrix = op->matrix};
+
+    assert(ckpt_catalog_has_source(op->kind));
+    if (op->kind == SV_OP_MIX) {
+        key.kind = SV_RECORD_ROWS;
+        key.clock = step->clock;
+        key.origin = c->peer;
+        key.sequence = op->sequence;
+        snprintf(name, CKPT_SOURCE_NAME_SIZE,
+                 "rows of clock %" PRIu64 ", matrix %u, sequence %u", key.clock,
+                 op->matrix, op->sequence);
+    } else {
+        key.kind = SV_RECORD_BATCH;
+        key.clock = op->clock;
+        key.origin = op->origin;
+        snprintf(name, CKPT_SOURCE_NAME_SIZE,
+                 "batch of peer %u, clock %" PRIu64 ", matrix %u", op->origin,
+                 op->clock, op->matrix);
     }
-    return found;
+    return find(c, &key, step);
 }
 
 const struct ckpt_entry *ckpt_catalog_same(const struct ckpt_catalog *c,
@@ -629,13 +678,14 @@ int ckpt_catalog_read(const struct ckpt_catalog *c,
     return 0;
 }
 
-/* All batches that a step names are there. */
+/* All records that a step names are there. */
 static int step_holds(const struct ckpt_catalog *c,
                       const struct ckpt_entry *entry,
                       struct ckpt_step *step,
                       bool *holds,
                       struct err *e)
 {
+    char name[CKPT_SOURCE_NAME_SIZE];
     const uint8_t *data;
     struct sv_record r;
     int rc = ckpt_catalog_read(c, entry, &r, &data, e);
@@ -646,9 +696,8 @@ static int step_holds(const struct ckpt_catalog *c,
     *holds = rc == 0;
     for (size_t i = 0; rc == 0 && *holds && i < step->n_ops; i++) {
         const struct ckpt_op *op = &step->ops[i];
-        *holds = op->kind != SV_OP_APPLY ||
-                 ckpt_catalog_find(c, SV_RECORD_BATCH, op->clock, op->origin,
-                                   op->matrix, entry) != NULL;
+        *holds = !ckpt_catalog_has_source(op->kind) ||
+                 ckpt_catalog_source(c, op, entry, name) != NULL;
     }
     return rc;
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "ckpt/index.h"
+#include "ckpt/step.h"
 #include "core/err.h"
 #include "sv/record.h"
 
@@ -84,6 +85,18 @@ const struct ckpt_entry *ckpt_catalog_find(const struct ckpt_catalog *c,
                                            uint16_t matrix,
                                            const struct ckpt_entry *before);
 
+/* The entry of the record that @op, of the step at @step, takes its numbers
+ * from: the last one before the step. NULL: it is not there. @name, of
+ * CKPT_SOURCE_NAME_SIZE bytes, is what to call it. */
+#define CKPT_SOURCE_NAME_SIZE 80
+const struct ckpt_entry *ckpt_catalog_source(const struct ckpt_catalog *c,
+                                             const struct ckpt_op *op,
+                                             const struct ckpt_entry *step,
+                                             char *name);
+
+/* Whether ops of this kind have such a record. */
+bool ckpt_catalog_has_source(enum sv_op_kind kind);
+
 /* The entry that is equal to @entry, or NULL. */
 const struct ckpt_entry *ckpt_catalog_same(const struct ckpt_catalog *c,
                                            const struct ckpt_entry *entry);
@@ -96,7 +109,7 @@ int ckpt_catalog_read(const struct ckpt_catalog *c,
                       const uint8_t **data,
                       struct err *e);
 
-/* Steps 0..n-1 are there, and all batches that they name. */
+/* Steps 0..n-1 are there, and all records that they name. */
 int ckpt_catalog_count_clocks(const struct ckpt_catalog *c,
                               uint64_t *n,
                               struct err *e);

@@ -86,24 +86,18 @@ int ckpt_reader_step(struct ckpt_reader *r,
     return rc == 0 ? 0 : err_wrap(e, rc, "step of clock %" PRIu64, clock);
 }
 
-static int find_batch(const struct ckpt_reader *r,
-                      const struct ckpt_op *op,
-                      const struct ckpt_entry *before,
+static int read_entry(const struct ckpt_reader *r,
+                      const struct ckpt_entry *entry,
+                      const char *name,
                       const uint8_t **data,
                       size_t *size,
                       struct err *e)
 {
-    const struct ckpt_entry *entry =
-        ckpt_catalog_find(&r->catalog, SV_RECORD_BATCH, op->clock, op->origin,
-                          op->matrix, before);
     struct sv_record fields;
     int rc;
 
     if (entry == NULL) {
-        return err_set(e, ERR_NOT_FOUND,
-                       "batch of peer %u, clock %" PRIu64
-                       ", matrix %u is not in the log",
-                       op->origin, op->clock, op->matrix);
+        return err_set(e, ERR_NOT_FOUND, "%s is not in the log", name);
     }
     rc = ckpt_catalog_read(&r->catalog, entry, &fields, data, e);
     if (rc == 0) {
@@ -120,9 +114,15 @@ int ckpt_reader_batch(const struct ckpt_reader *r,
                       size_t *size,
                       struct err *e)
 {
-    struct ckpt_op op = {.origin = origin, .clock = clock, .matrix = matrix};
+    struct ckpt_op op = {.kind = SV_OP_APPLY,
+                         .origin = origin,
+                         .clock = clock,
+                         .matrix = matrix};
+    char name[CKPT_SOURCE_NAME_SIZE];
+    const struct ckpt_entry *entry =
+        ckpt_catalog_source(&r->catalog, &op, NULL, name);
 
-    return find_batch(r, &op, NULL, data, size, e);
+    return read_entry(r, entry, name, data, size, e);
 }
 
 int ckpt_reader_op(const struct ckpt_reader *r,
@@ -132,9 +132,13 @@ int ckpt_reader_op(const struct ckpt_reader *r,
                    size_t *size,
                    struct err *e)
 {
+    const struct ckpt_entry *entry, *step;
+    char name[CKPT_SOURCE_NAME_SIZE];
+
     assert(clock < r->clocks);
-    return find_batch(r, op, &r->catalog.kinds[SV_RECORD_STEP].at[clock], data,
-                      size, e);
+    step = &r->catalog.kinds[SV_RECORD_STEP].at[clock];
+    entry = ckpt_catalog_source(&r->catalog, op, step, name);
+    return read_entry(r, entry, name, data, size, e);
 }
 
 int ckpt_reader_wrap(const struct ckpt_reader *r,

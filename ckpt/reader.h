@@ -28,7 +28,7 @@ uint64_t ckpt_reader_run(const struct ckpt_reader *r); /* The job's number. */
 uint32_t ckpt_reader_peer(const struct ckpt_reader *r);
 const char *ckpt_reader_run_json(const struct ckpt_reader *r);
 
-/* Steps 0..n-1 are all there, with the batches they name: W_n can be rebuilt.
+/* Steps 0..n-1 are all there, with the records they name: W_n can be rebuilt.
  */
 uint64_t ckpt_reader_clocks(const struct ckpt_reader *r);
 
@@ -49,8 +49,8 @@ int ckpt_reader_batch(const struct ckpt_reader *r,
                       size_t *size,
                       struct err *e);
 
-/* The record of the batch that @op of the step of @clock means: the last one
- * before that step. Errors: as reader_batch. */
+/* The record of the batch or rows that @op of the step of @clock means: the
+ * last one before that step. Errors: as reader_batch. */
 int ckpt_reader_op(const struct ckpt_reader *r,
                    uint64_t clock,
                    const struct ckpt_op *op,

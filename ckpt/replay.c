@@ -5,17 +5,20 @@
 #include <string.h>
 
 #include "sv/codec.h"
+#include "sv/rows.h"
 
 #define MEMORY_DEFAULT ((size_t)64 << 20)
 
 /* Decoded bytes for one of a sparse payload, until there is experience. */
 #define GROWTH_DEFAULT 4.0
 
-/* A record that an op needs, and what it is decoded to. */
+/* A record that an op needs, and what it is decoded to: one or the other. */
 struct source {
     const uint8_t *data;
     size_t size;
+    const struct sv_state *state; /* That it is for. */
     struct sv_batch *batch;
+    struct sv_row_block *rows;
     int rc;
 };
 
@@ -25,6 +28,8 @@ struct part {
     size_t n_ops, ops_room;
     struct sv_batch **batches; /* Each on its own: ops point to them. */
     size_t n_batches, batches_made, batches_room;
+    struct sv_row_block **rows; /* Likewise. */
+    size_t n_rows, rows_made, rows_room;
 };
 
 struct replay {
@@ -100,7 +105,12 @@ static void part_fini(struct part *p)
         sv_batch_fini(p->batches[i]);
         free(p->batches[i]);
     }
+    for (size_t i = 0; i < p->rows_made; i++) {
+        sv_rows_fini(p->rows[i]);
+        free(p->rows[i]);
+    }
     free(p->batches);
+    free(p->rows);
     free(p->ops);
 }
 
@@ -143,6 +153,29 @@ take_batch(struct part *part, const struct sv_state *s, struct err *e)
     return part->batches[part->n_batches++];
 }
 
+/* The same for a block of rows. */
+static struct sv_row_block *take_rows(struct part *part, struct err *e)
+{
+    struct sv_row_block *b;
+    void *at = part->rows;
+
+    if (part->n_rows == part->rows_made) {
+        if (reserve(&at, part->rows_made, &part->rows_room,
+                    sizeof(struct sv_row_block *), e) != 0) {
+            return NULL;
+        }
+        part->rows = at;
+        b = malloc(sizeof *b);
+        if (b == NULL) {
+            err_set(e, ERR_NOMEM, "block of rows");
+            return NULL;
+        }
+        sv_rows_init(b);
+        part->rows[part->rows_made++] = b;
+    }
+    return part->rows[part->n_rows++];
+}
+
 static size_t dense_size(uint32_t n, uint32_t len)
 {
     return n * mat_ld(len) * sizeof(float);
@@ -156,6 +189,10 @@ static void count_memory(struct replay *x, const uint8_t *data, size_t size)
 
     if (sv_record_peek(&r, data, size, NULL) != 0) {
         return; /* Decoding it will say why. */
+    }
+    if (r.kind == SV_RECORD_ROWS) {
+        x->memory += r.payload_size;
+        return;
     }
     if ((r.codec & SV_CODEC_U_SPARSE) == 0) {
         x->memory += dense_size(r.n, r.J);
@@ -172,10 +209,11 @@ static void count_memory(struct replay *x, const uint8_t *data, size_t size)
 
 static int add_source(struct replay *x,
                       const struct ckpt_op *op,
-                      struct sv_batch **batch,
+                      struct sv_op *out,
                       struct err *e)
 {
-    struct source s = {0};
+    struct part *part = &x->parts[op->matrix];
+    struct source s = {.state = &x->states[op->matrix]};
     void *at = x->sources;
     int rc = reserve(&at, x->n_sources, &x->sources_room, sizeof s, e);
 
@@ -187,13 +225,16 @@ static int add_source(struct replay *x,
     if (rc != 0) {
         return rc;
     }
-    s.batch = take_batch(&x->parts[op->matrix], &x->states[op->matrix], e);
-    if (s.batch == NULL) {
+    if (op->kind == SV_OP_MIX) {
+        out->rows = s.rows = take_rows(part, e);
+    } else {
+        out->batch = s.batch = take_batch(part, s.state, e);
+    }
+    if (s.batch == NULL && s.rows == NULL) {
         return ERR_NOMEM;
     }
     count_memory(x, s.data, s.size);
     x->sources[x->n_sources++] = s;
-    *batch = s.batch;
     return 0;
 }
 
@@ -217,10 +258,8 @@ static int add_op(struct replay *x, const struct ckpt_op *op, struct err *e)
     at = part->ops;
     rc = reserve(&at, part->n_ops, &part->ops_room, sizeof out, e);
     part->ops = at;
-    if (rc == 0 && op->kind == SV_OP_APPLY) {
-        struct sv_batch *batch = NULL;
-        rc = add_source(x, op, &batch, e);
-        out.batch = batch;
+    if (rc == 0 && (op->kind == SV_OP_APPLY || op->kind == SV_OP_MIX)) {
+        rc = add_source(x, op, &out, e);
     }
     if (rc == 0) {
         part->ops[part->n_ops++] = out;
@@ -241,6 +280,7 @@ static void empty(struct replay *x)
     for (size_t i = 0; i < x->n_states; i++) {
         x->parts[i].n_ops = 0;
         x->parts[i].n_batches = 0;
+        x->parts[i].n_rows = 0;
     }
 }
 
@@ -267,7 +307,19 @@ static int gather(struct replay *x, uint64_t *clock, uint64_t to, struct err *e)
 static int decode(struct replay *x, struct source *s, size_t t, struct err *e)
 {
     struct sv_record r;
+    int rc;
 
+    if (s->rows != NULL) {
+        rc = sv_rows_decode(s->rows, &r, s->data, s->size, e);
+        if (rc == 0 && !sv_rows_fit(s->rows, s->state)) {
+            rc = err_set(e, ERR_CORRUPT,
+                         "%u rows of %u floats from row %u on are none of a "
+                         "matrix of %zu rows",
+                         s->rows->n, s->rows->width, s->rows->first,
+                         s->state->w.K);
+        }
+        return rc;
+    }
     return sv_codec_decode(s->batch, &r, s->data, s->size, &x->scratch[t], e);
 }
 
@@ -297,7 +349,9 @@ static int decode_group(struct replay *x, struct err *e)
         if (s->rc != 0) {
             return ckpt_reader_wrap(x->reader, s->data, s->rc, e);
         }
-        size += sparse_bytes(&s->batch->u) + sparse_bytes(&s->batch->v);
+        if (s->batch != NULL) {
+            size += sparse_bytes(&s->batch->u) + sparse_bytes(&s->batch->v);
+        }
     }
     if (x->sparse_size > 0) {
         x->growth = (double)size / (double)x->sparse_size;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OP_SIZE_MIN 4 /* Bytes: APPLY with three one-byte numbers. */
+#define OP_SIZE_MIN 3 /* Bytes: MIX with two one-byte numbers. */
 
 void ckpt_step_init(struct ckpt_step *s)
 {
@@ -66,6 +66,8 @@ static void put_op(struct buf *out, const struct ckpt_op *op)
     if (op->kind == SV_OP_APPLY) {
         buf_put_varint(out, op->origin);
         buf_put_varint(out, op->clock);
+    } else if (op->kind == SV_OP_MIX) {
+        buf_put_varint(out, op->sequence);
     } else {
         uint8_t a[4];
         le_put_f32(a, op->a);
@@ -118,17 +120,22 @@ static int bad(struct err *e, uint64_t clock, const char *what)
                    (unsigned long long)clock, what);
 }
 
+static bool is_op(uint8_t kind)
+{
+    return (kind >= SV_OP_APPLY && kind <= SV_OP_ADD_AUX) || kind == SV_OP_MIX;
+}
+
 static bool get_op(const uint8_t **p, const uint8_t *end, struct ckpt_op *op)
 {
-    uint64_t matrix, origin = 0, clock = 0;
+    uint64_t matrix, origin = 0, clock = 0, sequence = 0;
     uint8_t kind;
 
     if (*p == end) {
         return false;
     }
     kind = *(*p)++;
-    if (kind < SV_OP_APPLY || kind > SV_OP_ADD_AUX ||
-        !buf_get_varint(p, end, &matrix) || matrix > UINT16_MAX) {
+    if (!is_op(kind) || !buf_get_varint(p, end, &matrix) ||
+        matrix > UINT16_MAX) {
         return false;
     }
     *op = (struct ckpt_op){.kind = (enum sv_op_kind)kind,
@@ -140,6 +147,13 @@ static bool get_op(const uint8_t **p, const uint8_t *end, struct ckpt_op *op)
         }
         op->origin = (uint32_t)origin;
         op->clock = clock;
+        return true;
+    }
+    if (kind == SV_OP_MIX) {
+        if (!buf_get_varint(p, end, &sequence) || sequence > UINT32_MAX) {
+            return false;
+        }
+        op->sequence = (uint32_t)sequence;
         return true;
     }
     if (end - *p < 4) {

@@ -1,7 +1,7 @@
 /* The step record: what a clock did to a replica.
  *
- * One SV_RECORD_STEP stands in the log for each clock c, behind every batch
- * record it names. Its ops, carried out in order, lead from W_c to W_{c+1}:
+ * One SV_RECORD_STEP stands in the log for each clock c, behind every record it
+ * names. Its ops, carried out in order, lead from W_c to W_{c+1}:
  * they are all that replay needs to know of consistency modes, optimizers and
  * views.
  *
@@ -10,6 +10,8 @@
  *     varint n_ops, then for each op
  *         u8 kind (enum sv_op_kind), varint matrix, and
  *         APPLY: varint origin, varint clock of the batch
+ *         MIX:   varint sequence of the record SV_RECORD_ROWS of this clock,
+ *                this peer and this matrix
  *         else:  f32 a
  *     varint n_metrics, then f64 each, in the order of CKPT_METRIC_MAP
  *
@@ -62,9 +64,10 @@ struct ckpt_metrics {
 struct ckpt_op {
     enum sv_op_kind kind;
     uint16_t matrix;
-    float a;         /* All but APPLY. */
-    uint32_t origin; /* APPLY. */
-    uint64_t clock;  /* APPLY. */
+    float a;           /* SCALE and those of momentum. */
+    uint32_t origin;   /* APPLY. */
+    uint64_t clock;    /* APPLY. */
+    uint32_t sequence; /* MIX. */
 };
 
 struct ckpt_step {

@@ -98,18 +98,13 @@ check_step(struct verify *v, const struct ckpt_entry *entry, struct err *e)
     }
     for (size_t i = 0; i < v->step.n_ops; i++) {
         const struct ckpt_op *op = &v->step.ops[i];
-        const struct ckpt_entry *batch;
-        if (op->kind != SV_OP_APPLY) {
-            continue;
-        }
-        batch = ckpt_catalog_find(c, SV_RECORD_BATCH, op->clock, op->origin,
-                                  op->matrix, entry);
-        if (batch == NULL) {
+        char name[CKPT_SOURCE_NAME_SIZE];
+        if (ckpt_catalog_has_source(op->kind) &&
+            ckpt_catalog_source(c, op, entry, name) == NULL) {
             found(v,
                   "step of clock %" PRIu64
-                  " applies the batch of peer %u, clock %" PRIu64
-                  ", matrix %u, which is not there",
-                  entry->clock, op->origin, op->clock, op->matrix);
+                  " applies the %s, which is not there",
+                  entry->clock, name);
         }
     }
     return 0;

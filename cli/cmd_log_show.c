@@ -9,6 +9,7 @@
 #include "cli/say.h"
 #include "core/hash.h"
 #include "sv/codec.h"
+#include "sv/rows.h"
 
 static struct past_options opts;
 
@@ -143,6 +144,30 @@ static int show_batch(const struct ckpt_reader *reader,
     return status;
 }
 
+static int show_rows(const struct ckpt_reader *reader,
+                     uint64_t clock,
+                     const struct ckpt_op *op,
+                     const char *name,
+                     struct err *e)
+{
+    struct sv_row_block rows;
+    struct sv_record record;
+    const uint8_t *data;
+    size_t size;
+    int status = ckpt_reader_op(reader, clock, op, &data, &size, e);
+
+    sv_rows_init(&rows);
+    status =
+        status != 0 ? status : sv_rows_decode(&rows, &record, data, size, e);
+    if (status == 0) {
+        printf("  add to rows %u to %u of %s what other replicas have there,"
+               " %zu bytes\n",
+               rows.first, rows.first + rows.n - 1, name, size);
+    }
+    sv_rows_fini(&rows);
+    return status;
+}
+
 static int show_op(const struct train_replica *r,
                    uint64_t clock,
                    const struct ckpt_op *op,
@@ -167,6 +192,8 @@ static int show_op(const struct train_replica *r,
     case SV_OP_ADD_AUX:
         printf("  add the momentum of %s\n", name);
         return 0;
+    case SV_OP_MIX:
+        return show_rows(r->reader, clock, op, name, e);
     }
     return err_set(e, ERR_CORRUPT, "op of kind %d", (int)op->kind);
 }

@@ -186,6 +186,9 @@ static void carry_out(struct sv_job *job)
     case SV_ROWS:
         sv_run_rows(job);
         break;
+    case SV_MIX:
+        sv_run_mix(job);
+        break;
     }
 }
 

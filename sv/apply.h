@@ -18,6 +18,9 @@
  *   SV_OP_SCALE      W[k][j] = a * W[k][j]      weight decay, all elements
  *   SV_OP_SCALE_AUX  M[k][j] = a * M[k][j]
  *   SV_OP_ADD_AUX    W[k][j] = W[k][j] + M[k][j]
+ *   SV_OP_MIX        for the rows k of a block (sv/rows.h), with x its numbers
+ *                    of that row: W[k][j] = W[k][j] + x[j], and so on through
+ *                    aux[k] and h[k], as far as the rule has them
  *
  * |c_r|^2 is summed over the entries that u_r stores, in the order stored, in
  * 16 lanes: entry i goes to lane i mod 16, each lane is acc = fmaf(c, c, acc)
@@ -79,13 +82,17 @@ enum sv_op_kind {
     SV_OP_APPLY = 1,
     SV_OP_SCALE,
     SV_OP_SCALE_AUX, /* momentum only. */
-    SV_OP_ADD_AUX    /* momentum only. */
+    SV_OP_ADD_AUX,   /* momentum only. */
+    SV_OP_MIX = 6
 };
+
+struct sv_row_block;
 
 struct sv_op {
     enum sv_op_kind kind;
-    float a;                      /* SCALE, SCALE_AUX. */
-    const struct sv_batch *batch; /* APPLY. */
+    float a;                         /* SCALE, SCALE_AUX. */
+    const struct sv_batch *batch;    /* APPLY. */
+    const struct sv_row_block *rows; /* MIX. */
 };
 
 /* Memory that applies reuse: grouping of entries by row, packed panels. */
@@ -95,16 +102,16 @@ void sv_apply_destroy(struct sv_apply *x);
 
 /* Carry out @ops in order.
  *
- * Shape:  batches have the J and K of the state.
- * Thread: rows are split over @pool (NULL: this thread).
- * Errors: ERR_NOMEM before anything is changed. An empty batch is fine.
- * Cost:   dense 2 n J K flops; sparse v: each listed row of W is read and
- *         written once per call, or once per 4,096 pairs and 2 million entries
- *         of longer ones; sparse u: nnz(u) nnz(v) updates. SCALE and aux ops
- *         pass over every row, once per call for all of them together, with
- *         the same exception. Memory is allocated only where a call is larger
- *         than those before; it stays below about 120 MB unless 200 dense u
- *         alone take more. */
+ * Shape:  batches have the J and K of the state; sv_rows_fit() holds for
+ * blocks. Thread: rows are split over @pool (NULL: this thread). Errors:
+ * ERR_NOMEM before anything is changed. An empty batch is fine. Cost:   dense 2
+ * n J K flops; sparse v: each listed row of W is read and written once per
+ * call, or once per 4,096 pairs and 2 million entries of longer ones; sparse u:
+ * nnz(u) nnz(v) updates. SCALE and aux ops pass over every row, once per call
+ * for all of them together, with the same exception. MIX touches its own rows;
+ * with sparse v, or a rule that has h, it ends one pass and begins the next.
+ * Memory is allocated only where a call is larger than those before; it stays
+ * below about 120 MB unless 200 dense u alone take more. */
 int sv_apply_ops(struct sv_apply *x,
                  struct sv_state *s,
                  const struct sv_op *ops,

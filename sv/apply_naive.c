@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "sv/rows.h"
+
 #define LANES 16 /* Of the sum of squares. */
 
 /* The squared norm of coef u, in the order that the header fixes. */
@@ -85,6 +87,23 @@ static void add_aux(struct sv_state *s)
     }
 }
 
+static void mix(struct sv_state *s, const struct sv_row_block *b)
+{
+    const float *x = b->values;
+
+    for (size_t k = b->first; k < (size_t)b->first + b->n; k++) {
+        for (size_t j = 0; j < s->w.J; j++) {
+            mat_row(&s->w, k)[j] = mat_row(&s->w, k)[j] + *x++;
+        }
+        for (size_t j = 0; s->aux.data != NULL && j < s->w.J; j++) {
+            mat_row(&s->aux, k)[j] = mat_row(&s->aux, k)[j] + *x++;
+        }
+        if (s->h != NULL) {
+            s->h[k] = s->h[k] + *x++;
+        }
+    }
+}
+
 void sv_apply_naive(struct sv_state *s, const struct sv_op *ops, size_t n_ops)
 {
     for (size_t i = 0; i < n_ops; i++) {
@@ -104,6 +123,10 @@ void sv_apply_naive(struct sv_state *s, const struct sv_op *ops, size_t n_ops)
         case SV_OP_ADD_AUX:
             assert(s->rule == SV_MOMENTUM);
             add_aux(s);
+            break;
+        case SV_OP_MIX:
+            assert(sv_rows_fit(ops[i].rows, s));
+            mix(s, ops[i].rows);
             break;
         }
     }

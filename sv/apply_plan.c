@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sv/apply_run.h"
+#include "sv/rows.h"
 
 /* Scratch memory is bounded: about 60 MB for GROUPED, 40 MB for TILES. */
 #define ENTRIES_MAX    ((size_t)2 << 20)
@@ -91,6 +92,24 @@ room_for(const struct sv_run *run, const struct sv_batch *b, uint32_t from)
     return end - from;
 }
 
+/* Add a block of rows. False when it belongs to another run. */
+static bool add_mix(const struct sv_op *op,
+                    struct sv_whole *wholes,
+                    const struct sv_state *s,
+                    struct sv_run *run)
+{
+    if (run->n_pairs == 0 && run->n_wholes == 0) {
+        run->engine = SV_MIX;
+    }
+    if (run->engine != SV_MIX &&
+        (run->n_pairs == 0 || run->engine == SV_GROUPED || s->h != NULL)) {
+        return false;
+    }
+    wholes[run->n_wholes++] = (struct sv_whole){
+        .kind = op->kind, .rows = op->rows, .at = run->n_pairs};
+    return true;
+}
+
 /* Add what fits of the batch at the cursor. False when nothing more of it goes
  * into this run. */
 static bool add_pairs(struct sv_cursor *c,
@@ -126,12 +145,28 @@ static bool add_pairs(struct sv_cursor *c,
     return c->pair == b->n;
 }
 
+static size_t work_of_mix(const struct sv_run *run,
+                          const struct sv_whole *wholes)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < run->n_wholes; i++) {
+        n += (size_t)wholes[i].rows->n * wholes[i].rows->width / 4;
+    }
+    return n;
+}
+
 /* An estimate, in updates of four elements each. */
-static size_t work(const struct sv_run *run, const struct sv_state *s)
+static size_t work(const struct sv_run *run,
+                   const struct sv_state *s,
+                   const struct sv_whole *wholes)
 {
     size_t cols = s->w.ld / 4, all = s->w.K * cols;
     size_t n = run->n_wholes * all;
 
+    if (run->engine == SV_MIX) {
+        return work_of_mix(run, wholes);
+    }
     if (run->engine == SV_GROUPED) {
         return n + run->n_entries *
                        (16 + (run->form == SV_FORM_LISTED ? 16 : cols));
@@ -165,6 +200,16 @@ bool sv_run_next(struct sv_cursor *c,
     run->engine = SV_ROWS;
     for (; c->op < c->n_ops; c->op++, c->pair = 0) {
         const struct sv_op *op = &c->ops[c->op];
+        if (op->kind == SV_OP_MIX) {
+            assert(sv_rows_fit(op->rows, s));
+            if (!add_mix(op, wholes, s, run)) {
+                break;
+            }
+            continue;
+        }
+        if (run->engine == SV_MIX) {
+            break;
+        }
         if (op->kind != SV_OP_APPLY) {
             assert(op->kind == SV_OP_SCALE || s->rule == SV_MOMENTUM);
             wholes[run->n_wholes++] = (struct sv_whole){
@@ -176,7 +221,7 @@ bool sv_run_next(struct sv_cursor *c,
             break;
         }
     }
-    run->serial = work(run, s) < SERIAL_WORK;
+    run->serial = work(run, s, wholes) < SERIAL_WORK;
     run->sort_serial = run->serial || run->n_entries < SERIAL_ENTRIES;
     run->buckets_log2 = choose_buckets(run, s->w.K);
     return run->n_pairs > 0 || run->n_wholes > 0;
@@ -289,6 +334,8 @@ int sv_run_reserve(struct sv_apply *x,
         return rc;
     }
     switch (run->engine) {
+    case SV_MIX:
+        return 0;
     case SV_GROUPED:
         return reserve_grouped(x, s, run, e);
     case SV_TILES:

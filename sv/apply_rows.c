@@ -71,19 +71,24 @@ void sv_pairs_prepare(const struct sv_job *job, size_t first, size_t end)
 
 void sv_whole_apply(const struct sv_job *job,
                     const struct sv_whole *whole,
-                    float *w,
-                    float *aux,
-                    size_t cols)
+                    struct sv_part part)
 {
+    const struct sv_state *s = job->s;
+    float *w = mat_row(&s->w, part.k) + part.j;
+    float *aux = s->aux.data == NULL ? NULL : mat_row(&s->aux, part.k) + part.j;
+
     switch (whole->kind) {
     case SV_OP_SCALE:
-        job->kernel->scale(w, w, cols, whole->a);
+        job->kernel->scale(w, w, part.cols, whole->a);
         break;
     case SV_OP_SCALE_AUX:
-        job->kernel->scale(aux, aux, cols, whole->a);
+        job->kernel->scale(aux, aux, part.cols, whole->a);
+        break;
+    case SV_OP_MIX:
+        sv_mix_apply(s, whole->rows, part);
         break;
     default:
-        job->kernel->add(w, aux, cols);
+        job->kernel->add(w, aux, part.cols);
         break;
     }
 }
@@ -97,10 +102,7 @@ static void apply_in_turn(const struct sv_job *job,
                           size_t i,
                           rows_fn apply)
 {
-    const struct sv_state *s = job->s;
     const struct sv_whole *wholes = job->x->wholes.data;
-    float *w = mat_row(&s->w, rows->k[i]);
-    float *aux = s->aux.data == NULL ? NULL : mat_row(&s->aux, rows->k[i]);
     uint32_t e = i == 0 ? rows->begin : rows->end[i - 1];
     struct sv_rows t = *rows;
 
@@ -116,7 +118,8 @@ static void apply_in_turn(const struct sv_job *job,
             apply(&t);
             t.begin = e;
         }
-        sv_whole_apply(job, &wholes[q], w, aux, t.ld);
+        sv_whole_apply(job, &wholes[q],
+                       (struct sv_part){.k = rows->k[i], .j = 0, .cols = t.ld});
     }
     e = rows->end[i];
     if (e > t.begin) {

@@ -6,9 +6,12 @@
  *     sparse v            sv_run_grouped  entries of v grouped by row
  *     dense v, dense u    sv_run_tiles    GEMM that starts from W
  *     dense v, else       sv_run_rows     row by row
+ *     none                sv_run_mix      blocks of rows, and nothing else
  *
  * The first op of another form, or too many pairs for the scratch memory, begin
- * the next run.
+ * the next run. Where v is dense and the rule has no h, blocks of rows are ops
+ * in between; elsewhere they are runs of their own, because h is moved on ahead
+ * of the pairs of a run, and because sparse v touches few rows.
  *
  * Inside of sv/ only.
  */
@@ -44,14 +47,15 @@ struct sv_piece {
     size_t first;
 };
 
-/* An op on all elements, to be done before pair @at. */
+/* An op on whole rows, to be done before pair @at. */
 struct sv_whole {
     enum sv_op_kind kind;
     float a;
+    const struct sv_row_block *rows;
     size_t at;
 };
 
-enum sv_engine { SV_GROUPED, SV_TILES, SV_ROWS };
+enum sv_engine { SV_GROUPED, SV_TILES, SV_ROWS, SV_MIX };
 
 struct sv_run {
     enum sv_engine engine;
@@ -126,11 +130,12 @@ int sv_run_reserve(struct sv_apply *x,
                    const struct sv_run *run,
                    struct err *e);
 
-/* --- apply_grouped.c, apply_rows.c, apply_tiles.c */
+/* --- apply_grouped.c, apply_rows.c, apply_tiles.c, apply_mix.c */
 
 void sv_run_grouped(struct sv_job *job);
 void sv_run_rows(struct sv_job *job);
 void sv_run_tiles(struct sv_job *job);
+void sv_run_mix(struct sv_job *job);
 
 /* Fill pairs [first, end) of the table. */
 void sv_pairs_prepare(const struct sv_job *job, size_t first, size_t end);
@@ -150,12 +155,20 @@ void sv_block_read(const struct sv_job *job,
  * and all whole ops to each of its rows. */
 void sv_rows_apply(const struct sv_job *job, struct sv_rows *t);
 
-/* One whole op on @cols floats of a row. */
+/* A part of a row: @cols floats from column @j on. */
+struct sv_part {
+    size_t k, j, cols;
+};
+
+/* One whole op on a part of a row. */
 void sv_whole_apply(const struct sv_job *job,
                     const struct sv_whole *whole,
-                    float *w,
-                    float *aux,
-                    size_t cols);
+                    struct sv_part part);
+
+/* Add what @rows has for a part of a row, h aside. */
+void sv_mix_apply(const struct sv_state *s,
+                  const struct sv_row_block *rows,
+                  struct sv_part part);
 
 /* --- Sizes that plan and engines share. */
 

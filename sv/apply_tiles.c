@@ -106,11 +106,9 @@ static void whole_on(const struct sv_job *job,
                      const struct area *a,
                      const struct sv_whole *whole)
 {
-    const struct sv_state *s = job->s;
-
     for (size_t k = a->k; k < a->k_end; k++) {
-        float *aux = s->aux.data == NULL ? NULL : mat_row(&s->aux, k) + a->j;
-        sv_whole_apply(job, whole, mat_row(&s->w, k) + a->j, aux, a->width);
+        sv_whole_apply(job, whole,
+                       (struct sv_part){.k = k, .j = a->j, .cols = a->width});
     }
 }
 

@@ -58,6 +58,7 @@ enum sv_record_kind {
     SV_RECORD_METRIC,    /* Measurements: JSON text, after the fact. */
     SV_RECORD_CARRY,     /* SV pairs that a selection left for this clock: coded
                           * as a batch, and applied by nobody. */
+    SV_RECORD_ROWS,      /* What is added to rows of a matrix: sv/rows.h. */
     SV_RECORD_KIND_END
 };
 

@@ -115,9 +115,35 @@ void logs_batch(const struct logs_story *s,
     }
 }
 
+void logs_rows(const struct logs_story *s,
+               uint64_t clock,
+               uint16_t matrix,
+               uint32_t sequence,
+               struct sv_row_block *b)
+{
+    uint64_t stream = rng_stream(RNG_TEST, clock << 16 | matrix, sequence);
+    bool aux = s->rule == SV_MOMENTUM || s->rule == SV_ADAGRAD;
+    uint32_t width =
+        (aux ? 2u : 1u) * LOGS_J + (s->rule == SV_ROWGRAD ? 1u : 0u);
+
+    sv_rows_init(b);
+    assert_int_equal(sv_rows_resize(b, 4 * sequence, 5, width, NULL), 0);
+    for (uint32_t i = 0; i < 5 * width; i++) {
+        b->values[i] = rng_f32(s->seed, stream, i);
+    }
+}
+
 static void add(struct ckpt_step *step, struct ckpt_op op)
 {
     assert_int_equal(ckpt_step_add(step, &op, NULL), 0);
+}
+
+static void add_rows(struct ckpt_step *step, uint64_t clock, uint16_t matrix)
+{
+    for (uint32_t i = 0; clock % 5 == 1 && i < 2; i++) {
+        add(step, (struct ckpt_op){
+                      .kind = SV_OP_MIX, .matrix = matrix, .sequence = 3 * i});
+    }
 }
 
 static void add_batches(const struct logs_story *s,
@@ -156,6 +182,7 @@ void logs_step(const struct logs_story *s,
         if (momentum) {
             add(step, (struct ckpt_op){.kind = SV_OP_ADD_AUX, .matrix = m});
         }
+        add_rows(step, clock, m);
     }
 }
 
@@ -180,6 +207,25 @@ static void put_batch(const struct logs_story *s,
     sv_batch_fini(&b);
 }
 
+/* The blocks of rows that a step names, if it does. */
+static void put_rows(const struct logs_story *s,
+                     const struct ckpt_step *step,
+                     struct buf *out)
+{
+    for (size_t i = 0; i < step->n_ops; i++) {
+        struct sv_record r = {.view = 1,
+                              .clock = step->clock,
+                              .matrix = step->ops[i].matrix,
+                              .sequence = step->ops[i].sequence};
+        struct sv_row_block b;
+        if (step->ops[i].kind == SV_OP_MIX) {
+            logs_rows(s, r.clock, r.matrix, r.sequence, &b);
+            assert_int_equal(sv_rows_encode(out, &r, &b, NULL), 0);
+            sv_rows_fini(&b);
+        }
+    }
+}
+
 struct blob *logs_clock(const struct logs_story *s, uint64_t clock)
 {
     struct sv_codec_scratch scratch;
@@ -199,6 +245,7 @@ struct blob *logs_clock(const struct logs_story *s, uint64_t clock)
         }
     }
     logs_step(s, clock, &step);
+    put_rows(s, &step, &out);
     assert_int_equal(ckpt_step_write(&out, 1, 0, &step, NULL), 0);
     if (logs_digest(s, clock + 1, &digest)) {
         assert_int_equal(ckpt_digest_write(&out, 1, 0, clock + 1, 0, digest),
@@ -268,6 +315,7 @@ check_step(const struct logs_story *s, struct ckpt_reader *r, uint64_t clock)
         assert_int_equal(op->matrix, want.ops[i].matrix);
         assert_int_equal(op->origin, want.ops[i].origin);
         assert_true(op->clock == want.ops[i].clock);
+        assert_int_equal(op->sequence, want.ops[i].sequence);
         assert_true(op->a == want.ops[i].a);
     }
     assert_true(step.metrics.loss == want.metrics.loss);

@@ -16,6 +16,7 @@
 #include "core/blob.h"
 #include "core/log.h"
 #include "sv/apply.h"
+#include "sv/rows.h"
 
 #define LOGS_PATH_SIZE 256
 #define LOGS_J         7
@@ -51,8 +52,15 @@ void logs_batch(const struct logs_story *s,
                 uint16_t matrix,
                 struct sv_batch *b);
 
+/* What is added to rows of a matrix by the op with this sequence. */
+void logs_rows(const struct logs_story *s,
+               uint64_t clock,
+               uint16_t matrix,
+               uint32_t sequence,
+               struct sv_row_block *b);
+
 /* What the step of @clock does: it applies batches of this clock and, of peers
- * with odd numbers, of the one before. */
+ * with odd numbers, of the one before, and now and then two blocks of rows. */
 void logs_step(const struct logs_story *s,
                uint64_t clock,
                struct ckpt_step *step);

@@ -53,18 +53,23 @@ struct naive {
 static void naive_op(struct naive *x,
                      const struct logs_story *s,
                      struct sv_state *state,
+                     uint64_t clock,
                      const struct ckpt_op *logged)
 {
     bool apply = logged->kind == SV_OP_APPLY;
     struct sv_state *was;
     struct sv_batch b;
-    struct sv_op op = {.kind = logged->kind, .a = logged->a, .batch = &b};
+    struct sv_row_block rows;
+    struct sv_op op = {
+        .kind = logged->kind, .a = logged->a, .batch = &b, .rows = &rows};
 
     assert_int_equal(sv_states_copy(&was, state, 1, NULL), 0);
     if (apply) {
         logs_batch(s, logged->origin, logged->clock, 0, &b);
     }
+    logs_rows(s, clock, 0, logged->sequence, &rows);
     sv_apply_naive(state, &op, 1);
+    sv_rows_fini(&rows);
     for (size_t k = 0; k < LOGS_K; k++) {
         for (size_t j = 0; j < LOGS_J; j++) {
             x->by[apply ? logged->origin : 3][k][j] +=
@@ -89,7 +94,7 @@ static void naive_run(struct naive *x, const struct fixture *f)
     for (uint64_t c = FROM; c < N; c++) {
         logs_step(&f->story, c, &step);
         for (size_t i = 0; i < step.n_ops; i++) {
-            naive_op(x, &f->story, state, &step.ops[i]);
+            naive_op(x, &f->story, state, c, &step.ops[i]);
         }
     }
     for (size_t k = 0; k < LOGS_K; k++) {

@@ -47,6 +47,23 @@ static void assert_states_equal(const struct logs_story *s,
     }
 }
 
+static void naive_op(const struct logs_story *s,
+                     uint64_t clock,
+                     const struct ckpt_op *logged,
+                     struct sv_state *state)
+{
+    struct sv_batch b;
+    struct sv_row_block rows;
+    struct sv_op op = {
+        .kind = logged->kind, .a = logged->a, .batch = &b, .rows = &rows};
+
+    logs_rows(s, clock, logged->matrix, logged->sequence, &rows);
+    logs_batch(s, logged->origin, logged->clock, logged->matrix, &b);
+    sv_apply_naive(state, &op, 1);
+    sv_batch_fini(&b);
+    sv_rows_fini(&rows);
+}
+
 /* What training does: the ops of each clock, one by one. */
 static void train(const struct logs_story *s,
                   struct sv_state *states,
@@ -59,14 +76,7 @@ static void train(const struct logs_story *s,
     for (uint64_t c = from; c < to; c++) {
         logs_step(s, c, &step);
         for (size_t i = 0; i < step.n_ops; i++) {
-            const struct ckpt_op *from_step = &step.ops[i];
-            struct sv_batch b;
-            struct sv_op op = {
-                .kind = from_step->kind, .a = from_step->a, .batch = &b};
-            logs_batch(s, from_step->origin, from_step->clock,
-                       from_step->matrix, &b);
-            sv_apply_naive(&states[from_step->matrix], &op, 1);
-            sv_batch_fini(&b);
+            naive_op(s, c, &step.ops[i], &states[step.ops[i].matrix]);
         }
     }
     ckpt_step_fini(&step);
@@ -208,14 +218,9 @@ static void test_what_is_left_out_changes_nothing(void **state)
     for (uint64_t c = 0; c < N; c++) {
         logs_step(&f.story, c, &step);
         for (size_t i = 0; i < step.n_ops; i++) {
-            struct sv_batch b;
-            struct sv_op op = {
-                .kind = step.ops[i].kind, .a = step.ops[i].a, .batch = &b};
-            logs_batch(&f.story, step.ops[i].origin, step.ops[i].clock, 0, &b);
             if (!skip_one(NULL, c, &step.ops[i])) {
-                sv_apply_naive(want, &op, 1);
+                naive_op(&f.story, c, &step.ops[i], want);
             }
-            sv_batch_fini(&b);
         }
     }
     assert_int_equal(ckpt_replay(f.reader, have, 1, 0, N, &o, NULL), 0);
@@ -292,6 +297,75 @@ static void test_an_op_on_no_matrix_is_damage(void **state)
                      ERR_CORRUPT);
     assert_string_equal(e.msg, "replay of clock 0: op on matrix 1 of 1");
     states_fini(&f.story, have);
+    end(&f);
+}
+
+/* A log of one clock whose step adds the block to matrix 0; NULL: it names a
+ * block that is not there. */
+static void begin_with_rows(struct fixture *f, const struct sv_row_block *b)
+{
+    struct ckpt_log_options o;
+    struct sv_record r = {.sequence = 2};
+    struct ckpt_log *log;
+    struct ckpt_step step;
+    struct buf out;
+    struct blob *blob;
+    struct err e = {""};
+
+    f->story = (struct logs_story){.seed = 5, .peers = 1, .matrices = 1};
+    logs_dir_make(f->dir);
+    o = logs_options(f->dir);
+    buf_init(&out);
+    ckpt_step_init(&step);
+    if (b != NULL) {
+        assert_int_equal(sv_rows_encode(&out, &r, b, &e), 0);
+        r.sequence = 3; /* Another one, which is not meant. */
+        assert_int_equal(sv_rows_encode(&out, &r, b, &e), 0);
+    }
+    assert_int_equal(
+        ckpt_step_add(&step,
+                      &(struct ckpt_op){.kind = SV_OP_MIX, .sequence = 2}, &e),
+        0);
+    assert_int_equal(ckpt_step_write(&out, 0, 0, &step, &e), 0);
+    blob = blob_copy(out.data, out.size);
+    assert_int_equal(ckpt_log_create(&log, &o, &e), 0);
+    assert_int_equal(ckpt_log_put(log, blob, &e), 0);
+    assert_int_equal(ckpt_log_close(log, &e), 0);
+    assert_int_equal(ckpt_reader_open(&f->reader, f->dir, &e), 0);
+    blob_unref(blob);
+    ckpt_step_fini(&step);
+    buf_fini(&out);
+}
+
+static void test_rows_that_do_not_fit_the_matrix_are_damage(void **state)
+{
+    struct sv_row_block b;
+    struct sv_state have[1];
+    struct fixture f;
+    struct err e = {""};
+
+    (void)state;
+    sv_rows_init(&b);
+    assert_int_equal(sv_rows_resize(&b, LOGS_K - 1, 2, LOGS_J, &e), 0);
+    memset(b.values, 0, sizeof(float) * 2 * LOGS_J);
+    begin_with_rows(&f, &b);
+    states_init(&f.story, have);
+    assert_int_equal(ckpt_replay(f.reader, have, 1, 0, 1, NULL, &e),
+                     ERR_CORRUPT);
+    assert_non_null(strstr(e.msg, "2 rows of 7 floats from row 22 on are none "
+                                  "of a matrix of 23 rows"));
+    states_fini(&f.story, have);
+    sv_rows_fini(&b);
+    end(&f);
+}
+
+static void test_a_step_without_its_rows_does_not_count(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin_with_rows(&f, NULL);
+    assert_int_equal(ckpt_reader_clocks(f.reader), 0);
     end(&f);
 }
 
@@ -383,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_replay_can_be_stopped_between_passes),
         cmocka_unit_test(test_replay_beyond_the_log_changes_nothing),
         cmocka_unit_test(test_an_op_on_no_matrix_is_damage),
+        cmocka_unit_test(test_rows_that_do_not_fit_the_matrix_are_damage),
+        cmocka_unit_test(test_a_step_without_its_rows_does_not_count),
         cmocka_unit_test(test_a_damaged_batch_is_named),
         cmocka_unit_test(test_a_batch_made_again_does_not_change_the_past),
     };

@@ -14,11 +14,12 @@ static void example(struct ckpt_step *s)
         {.kind = SV_OP_APPLY, .matrix = 300, .origin = 7, .clock = 1u << 30},
         {.kind = SV_OP_SCALE_AUX, .a = -0.0f},
         {.kind = SV_OP_ADD_AUX, .matrix = UINT16_MAX},
+        {.kind = SV_OP_MIX, .matrix = 1, .sequence = UINT32_MAX},
         {.kind = SV_OP_APPLY, .origin = UINT32_MAX, .clock = UINT64_MAX}};
 
     ckpt_step_init(s);
     ckpt_step_reset(s, 41);
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         assert_int_equal(ckpt_step_add(s, &ops[i], NULL), 0);
     }
     s->metrics.loss = 2.5;
@@ -60,6 +61,7 @@ static void test_a_step_reads_as_it_was_written(void **state)
         assert_int_equal(back.ops[i].matrix, s.ops[i].matrix);
         assert_int_equal(back.ops[i].origin, s.ops[i].origin);
         assert_true(back.ops[i].clock == s.ops[i].clock);
+        assert_int_equal(back.ops[i].sequence, s.ops[i].sequence);
         assert_memory_equal(&back.ops[i].a, &s.ops[i].a, sizeof(float));
     }
     assert_true(back.metrics.loss == 2.5);

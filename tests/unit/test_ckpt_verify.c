@@ -78,7 +78,7 @@ static void test_a_sound_log_has_no_findings(void **state)
     assert_true(f.report.findings == 0);
     assert_true(f.report.segments == 1);
     assert_true(f.report.clocks == 8);
-    assert_true(f.report.records == 1 + 8 * 3 + 2);
+    assert_true(f.report.records == 1 + 8 * 3 + 2 + 4);
     assert_true(f.report.torn == 0 && f.report.behind == 0);
     logs_dir_remove(dir);
 }

@@ -8,10 +8,12 @@
 #include "core/isa.h"
 #include "core/rng.h"
 #include "sv/apply.h"
+#include "sv/rows.h"
 #include "tests/support/test.h"
 
 #define N_BATCHES 6
 #define N_OPS     24
+#define N_BLOCKS  3
 #define EPS       1e-6f
 
 static const char *const ISAS[] = {"scalar", "neon", "avx2", "avx512"};
@@ -111,6 +113,7 @@ struct problem {
     uint32_t K, J;
     enum sv_rule rule;
     struct sv_batch batches[N_BATCHES];
+    struct sv_row_block blocks[N_BLOCKS];
     struct sv_op ops[N_OPS];
     size_t n_ops;
     struct sv_state start; /* Not zeros: minus zero and the like are in W. */
@@ -125,12 +128,29 @@ static void mat_fill(struct dice *d, struct mat *m)
     }
 }
 
+/* Rows of a state of @p. What goes to h is not below 0. */
+static void
+block_fill(struct dice *d, struct sv_row_block *b, struct problem *p)
+{
+    uint32_t first = below(d, p->K), n = 1 + below(d, p->K - first);
+    uint32_t width = sv_rows_width(&p->start);
+
+    sv_rows_init(b);
+    assert_int_equal(sv_rows_resize(b, first, n, width, NULL), 0);
+    for (size_t i = 0; i < (size_t)n * width; i++) {
+        b->values[i] = number(d);
+        if (p->rule == SV_ROWGRAD || p->rule == SV_ADAGRAD) {
+            b->values[i] = fabsf(b->values[i]);
+        }
+    }
+}
+
 static void ops_fill(struct dice *d, struct problem *p)
 {
     p->n_ops = below(d, N_OPS + 1);
     for (size_t i = 0; i < p->n_ops; i++) {
         struct sv_op *op = &p->ops[i];
-        uint32_t kind = below(d, 8);
+        uint32_t kind = below(d, 9);
         *op = (struct sv_op){.kind = SV_OP_APPLY};
         op->batch = &p->batches[below(d, N_BATCHES)];
         if (kind == 0) {
@@ -140,6 +160,9 @@ static void ops_fill(struct dice *d, struct problem *p)
             if (kind == 1) {
                 op->kind = SV_OP_SCALE_AUX;
             }
+        } else if (kind == 3) {
+            *op = (struct sv_op){.kind = SV_OP_MIX,
+                                 .rows = &p->blocks[below(d, N_BLOCKS)]};
         }
     }
 }
@@ -171,6 +194,9 @@ static void problem_init(struct problem *p, uint64_t seed)
         sv_batch_init(&p->batches[i], p->J, p->K);
         batch_fill(&d, &p->batches[i], n, f);
     }
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        block_fill(&d, &p->blocks[i], p);
+    }
     ops_fill(&d, p);
 }
 
@@ -178,6 +204,9 @@ static void problem_fini(struct problem *p)
 {
     for (size_t i = 0; i < N_BATCHES; i++) {
         sv_batch_fini(&p->batches[i]);
+    }
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        sv_rows_fini(&p->blocks[i]);
     }
     sv_state_fini(&p->start);
 }
@@ -299,10 +328,16 @@ static void check_long(struct fixture *f, struct form form, enum sv_rule rule)
     batch_fill(&d, &p.batches[0], 33, form);
     p.batches[0].rate = 0.5f;
     assert_int_equal(sv_state_init(&p.start, p.rule, EPS, p.K, p.J, &e), 0);
+    block_fill(&d, &p.blocks[0], &p);
+    block_fill(&d, &p.blocks[1], &p);
     for (size_t i = 0; i < 40; i++) {
         ops[i] = (struct sv_op){.kind = i % 19 == 7 ? SV_OP_SCALE : SV_OP_APPLY,
                                 .a = 0.75f,
                                 .batch = &p.batches[0]};
+        if (i % 13 == 5) {
+            ops[i] =
+                (struct sv_op){.kind = SV_OP_MIX, .rows = &p.blocks[i % 2]};
+        }
     }
     state_copy(&naive, &p);
     sv_apply_naive(&naive, ops, 40);
@@ -313,6 +348,8 @@ static void check_long(struct fixture *f, struct form form, enum sv_rule rule)
         sv_state_fini(&s);
     }
     sv_state_fini(&naive);
+    sv_rows_fini(&p.blocks[0]);
+    sv_rows_fini(&p.blocks[1]);
     sv_state_fini(&p.start);
     sv_batch_fini(&p.batches[0]);
 }
