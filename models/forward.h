@@ -36,6 +36,24 @@ struct forward_block {
  * Cost: 2 J nnz flops; memory-bound for a W beyond the cache. */
 void forward_product(const struct forward_block *b);
 
+/* Dense rows, to be multiplied with some columns of W. */
+struct forward_dense {
+    const struct mat *w; /* (K, J). */
+    uint32_t n;          /* Rows. */
+    const float *v;      /* (n, v_ld). */
+    size_t v_ld;
+    uint32_t v_len;    /* Floats of a row that count: at most K. */
+    const float *bias; /* (ld) a row of W that is added to each, or NULL. */
+    size_t col, cols;  /* Multiples of 16, within ld. */
+    float *x;          /* (n, ld) of which columns [col, col + cols) are set. */
+};
+
+/* x[i][j] = bias[j] + sum_k v[i][k] W[k][j], by fmaf() in the order of k: the
+ * same bits with every instruction set, and for every division into calls.
+ *
+ * Cost: 2 n v_len cols flops. */
+void forward_dense(const struct forward_dense *d);
+
 /* The largest of the logits @x (J), 64-byte aligned. Anything if one is NaN. */
 float forward_max(const float *x, uint32_t J);
 

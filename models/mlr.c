@@ -13,7 +13,7 @@
 #define CHUNK_MIN      8   /* Samples that are worth a task. */
 #define CHUNKS_PER     2   /* Tasks for each thread, to even out their work. */
 #define GEMM_ROWS      32  /* Samples in a task of the dense product. */
-#define GEMM_COLS      512 /* Columns of W in a task, from GEMM_COLS_MANY on: */
+#define GEMM_COLS      480 /* Columns of W in a task, from GEMM_COLS_MANY on: */
 #define GEMM_COLS_MANY 1024 /* all samples at once then, to read W once. */
 
 /* One call of mlr_gradient(), for its tasks. */
@@ -295,7 +295,8 @@ static void task_gemm(void *arg, size_t index, size_t thread)
     const struct job *job = arg;
     const struct mat *w = job->in->w[0];
     const struct sv_vecs *v = &job->out->v;
-    uint32_t row = 0, n_rows = job->in->n, col = 0, n_cols = job->m->J;
+    uint32_t row = 0, n_rows = job->in->n, col = 0;
+    uint32_t n_cols = (uint32_t)w->ld;
 
     (void)thread;
     if (job->m->J >= GEMM_COLS_MANY) {
@@ -305,10 +306,14 @@ static void task_gemm(void *arg, size_t index, size_t thread)
         row = (uint32_t)index * GEMM_ROWS;
         n_rows = n_rows - row < GEMM_ROWS ? n_rows - row : GEMM_ROWS;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_rows,
-                (int)n_cols, (int)job->m->K, 1, v->val + (size_t)row * v->ld,
-                (int)v->ld, w->data + col, (int)w->ld, 0,
-                job->u + row * w->ld + col, (int)w->ld);
+    forward_dense(&(struct forward_dense){.w = w,
+                                          .n = n_rows,
+                                          .v = v->val + (size_t)row * v->ld,
+                                          .v_ld = v->ld,
+                                          .v_len = job->m->K,
+                                          .col = col,
+                                          .cols = n_cols,
+                                          .x = job->u + row * w->ld});
 }
 
 /* The list of a chunk to the batch, where ptr says. */

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cblas.h>
-
 #include "models/forward.h"
 
 /* One call of mlr_evaluate(), for its tasks: blocks of FORWARD_BLOCK rows. */
@@ -33,14 +31,15 @@ static void logits(const struct exam *a, uint32_t lo, uint32_t n, float *x)
         forward_product(&b);
         return;
     }
-    for (uint32_t i = 0; bias != NULL && i < n; i++) {
-        memcpy(x + i * w->ld, bias, w->ld * sizeof *x);
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)a->m->J,
-                (int)a->m->n_features, 1,
-                a->data->val + (size_t)lo * a->m->n_features,
-                (int)a->m->n_features, w->data, (int)w->ld, bias != NULL, x,
-                (int)w->ld);
+    forward_dense(&(struct forward_dense){.w = w,
+                                          .n = n,
+                                          .v = a->data->val +
+                                               (size_t)lo * a->m->n_features,
+                                          .v_ld = a->m->n_features,
+                                          .v_len = a->m->n_features,
+                                          .bias = bias,
+                                          .cols = w->ld,
+                                          .x = x});
 }
 
 static void task_evaluate(void *arg, size_t index, size_t thread)

@@ -5,7 +5,7 @@
  * elements are in flight differs. No kernel calls libm where the machine has an
  * instruction.
  *
- * Inside of sv/ only.
+ * Inside of sv/, and for the tiles of models/forward_dense.c.
  */
 
 #ifndef SV_KERNEL_H_

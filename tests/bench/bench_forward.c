@@ -1,6 +1,7 @@
 /* The forward product and the whole gradient of a softmax regression, on
  * synthetic rows whose features follow Zipf's law, against a plain loop over
- * rows of W, interleaved in one run.
+ * rows of W, interleaved in one run; and the product of dense rows against
+ * sgemm, on one thread. OPENBLAS_CORETYPE says which kernels sgemm has.
  *
  *     bench_forward [THREADS [ISA]]
  */
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cblas.h>
 
 #include "core/clock.h"
 #include "core/isa.h"
@@ -216,6 +219,45 @@ static void measure(struct bench *b)
     }
 }
 
+/* @n dense rows of @K floats times (K, J). */
+static void measure_dense(uint32_t n, uint32_t K, uint32_t J)
+{
+    double least[2] = {0}, flops = 2.0 * n * K * J;
+    struct mat w;
+    float *v = get((size_t)n * K, sizeof *v);
+    float *x = get(n * mat_ld(J), sizeof *x);
+
+    mat_init(&w, K, J, NULL);
+    for (size_t i = 0; i < (size_t)K * w.ld; i++) {
+        w.data[i] = 1e-3f * (float)(i % 97);
+    }
+    for (size_t i = 0; i < (size_t)n * K; i++) {
+        v[i] = 1e-3f * (float)(i % 89);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t t0 = clock_ns(), t1;
+        forward_dense(&(struct forward_dense){.w = &w,
+                                              .n = n,
+                                              .v = v,
+                                              .v_ld = K,
+                                              .v_len = K,
+                                              .cols = w.ld,
+                                              .x = x});
+        t1 = clock_ns();
+        keep_least(&least[0], 1e-9 * (double)(t1 - t0));
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)J,
+                    (int)K, 1, v, (int)K, w.data, (int)w.ld, 0, x, (int)w.ld);
+        keep_least(&least[1], 1e-9 * (double)(clock_ns() - t1));
+    }
+    printf("%u dense rows of %u, %u classes: %.0f GFLOP/s, sgemm %.0f (%s), "
+           "%.2fx\n",
+           n, K, J, flops / least[0] * 1e-9, flops / least[1] * 1e-9,
+           openblas_get_corename(), least[1] / least[0]);
+    mat_fini(&w);
+    free(v);
+    free(x);
+}
+
 static void run(const struct shape *shape, size_t threads)
 {
     struct bench b = {.shape = *shape, .ops = model_find("mlr")};
@@ -252,6 +294,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_forward: %s\n", e.msg);
         return 1;
     }
+    openblas_set_num_threads(1);
+    measure_dense(64, 4096, 4096);
+    measure_dense(256, 8192, 8192);
+    measure_dense(32, 784, 10);
     for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
         run(&SHAPES[i], threads);
     }

@@ -164,6 +164,99 @@ static void test_grouping_of_rows_does_not_change_a_bit(void **state)
     }
 }
 
+#define DENSE_K    300
+#define DENSE_ROWS 131 /* More than a call packs at a time, and a rest. */
+
+/* Random rows for the first @v_len rows of a random W; @x is what must come
+ * out. */
+struct dense {
+    struct mat w;
+    struct forward_dense d;
+    float *v, *want;
+};
+
+static void dense_init(struct dense *f, uint32_t n, uint32_t v_len, uint32_t J)
+{
+    assert_int_equal(mat_init(&f->w, DENSE_K, J, NULL), 0);
+    for (size_t i = 0; i < DENSE_K * f->w.ld; i++) {
+        f->w.data[i] = i % f->w.ld < J ? rng_normal(J, 20, i) : 0;
+    }
+    f->v = floats((size_t)n * DENSE_K);
+    for (size_t i = 0; i < (size_t)n * DENSE_K; i++) {
+        f->v[i] = rng_normal(J, 21, i);
+    }
+    f->d = (struct forward_dense){.w = &f->w,
+                                  .n = n,
+                                  .v = f->v,
+                                  .v_ld = DENSE_K,
+                                  .v_len = v_len,
+                                  .bias = n % 2 ? mat_row(&f->w, DENSE_K - 1)
+                                                : NULL,
+                                  .cols = f->w.ld,
+                                  .x = floats(n * f->w.ld)};
+    f->want = floats(n * f->w.ld);
+    for (size_t i = 0; i < n * f->w.ld; i++) {
+        size_t j = i % f->w.ld;
+        float x = f->d.bias != NULL ? f->d.bias[j] : 0;
+        for (size_t k = 0; k < v_len; k++) {
+            x = fmaf(f->v[i / f->w.ld * DENSE_K + k], mat_row(&f->w, k)[j], x);
+        }
+        f->want[i] = x;
+    }
+}
+
+static void dense_fini(struct dense *f)
+{
+    free(f->d.x);
+    free(f->v);
+    free(f->want);
+    mat_fini(&f->w);
+}
+
+/* In one call, and in pieces of 32 columns. */
+static void check_dense(uint32_t n, uint32_t v_len, uint32_t J)
+{
+    struct dense f;
+    size_t ld, size;
+
+    dense_init(&f, n, v_len, J);
+    ld = f.w.ld;
+    size = n * ld * sizeof *f.want;
+    for (size_t i = 0; i < N_ISAS; i++) {
+        if (isa_force(ISAS[i], NULL) != 0) {
+            continue;
+        }
+        memset(f.d.x, 0xff, size);
+        f.d.col = 0;
+        f.d.cols = ld;
+        forward_dense(&f.d);
+        assert_memory_equal(f.d.x, f.want, size);
+        memset(f.d.x, 0xff, size);
+        for (; f.d.col < ld; f.d.col += 32) {
+            f.d.cols = ld - f.d.col < 32 ? ld - f.d.col : 32;
+            forward_dense(&f.d);
+        }
+        assert_memory_equal(f.d.x, f.want, size);
+    }
+    dense_fini(&f);
+}
+
+static void test_dense_rows_have_the_bits_of_plain_loops(void **state)
+{
+    static const uint32_t ROWS[] = {1, 3, 8, 33, DENSE_ROWS};
+    static const uint32_t LENS[] = {1, 127, 128, 129, DENSE_K};
+    static const uint32_t COLS[] = {1, 10, 16, 47, 49, 96, 141};
+
+    (void)state;
+    for (size_t n = 0; n < sizeof ROWS / sizeof *ROWS; n++) {
+        for (size_t k = 0; k < sizeof LENS / sizeof *LENS; k++) {
+            for (size_t j = 0; j < sizeof COLS / sizeof *COLS; j++) {
+                check_dense(ROWS[n], LENS[k], COLS[j]);
+            }
+        }
+    }
+}
+
 static void test_exp_is_exp(void **state)
 {
     (void)state;
@@ -266,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_instruction_set_multiplies),
         cmocka_unit_test(test_grouping_of_rows_does_not_change_a_bit),
+        cmocka_unit_test(test_dense_rows_have_the_bits_of_plain_loops),
         cmocka_unit_test(test_exp_is_exp),
         cmocka_unit_test(test_every_instruction_set_makes_probabilities),
         cmocka_unit_test(test_what_is_not_finite_shows_in_the_sum),
