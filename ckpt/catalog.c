@@ -15,6 +15,8 @@
 #include "ckpt/file.h"
 #include "ckpt/segment.h"
 
+#define MAP_TRIES 5 /* At segments that go meanwhile. */
+
 static int wrap_segment(struct err *e, int rc, const struct ckpt_segment *s)
 {
     char name[CKPT_SEGMENT_NAME_SIZE];
@@ -233,15 +235,64 @@ static int check_numbers(const struct ckpt_catalog *c, struct err *e)
     return 0;
 }
 
-int ckpt_catalog_map(struct ckpt_catalog *c, const char *dir, struct err *e)
+/* What the snapshots are; one that is not good is none. */
+static int
+read_snapshots(struct ckpt_catalog *c, const char *dir, struct err *e)
 {
-    int rc;
+    uint64_t *clocks;
+    size_t n;
+    int rc = ckpt_snapshot_list(dir, &clocks, &n, e);
 
-    memset(c, 0, sizeof *c);
-    rc = list_segments(c, dir, e);
+    c->snapshots = rc != 0 ? NULL : calloc(n + 1, sizeof *c->snapshots);
+    if (rc == 0 && c->snapshots == NULL) {
+        rc = err_set(e, ERR_NOMEM, "%zu snapshots", n);
+    }
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct ckpt_snapshot *s = &c->snapshots[c->n_snapshots];
+        struct err bad;
+        int bad_rc = ckpt_snapshot_open(s, dir, clocks[i], &bad);
+        if (bad_rc == 0 && (s->run != c->run || s->peer != c->peer)) {
+            ckpt_snapshot_fini(s);
+            bad_rc = err_set(&bad, ERR_CORRUPT,
+                             "snapshot of clock %" PRIu64
+                             " is of another run or peer",
+                             clocks[i]);
+        }
+        if (bad_rc == 0) {
+            c->n_snapshots++;
+        } else if (c->snapshot_rc == 0) {
+            c->snapshot_rc = bad_rc;
+            c->snapshot_err = bad;
+        }
+    }
+    free(clocks);
+    return rc;
+}
+
+static int map_all(struct ckpt_catalog *c, const char *dir, struct err *e)
+{
+    int rc = list_segments(c, dir, e);
+
     for (size_t i = 0; rc == 0 && i < c->n_segments; i++) {
         rc = map_segment(&c->segments[i], dir, e);
     }
+    return rc;
+}
+
+int ckpt_catalog_map(struct ckpt_catalog *c, const char *dir, struct err *e)
+{
+    int rc, tries = 0;
+
+    do { /* Old segments may go while they are being mapped. */
+        memset(c, 0, sizeof *c);
+        rc = map_all(c, dir, e);
+        if (rc == ERR_NOT_FOUND && c->n_segments > 0) {
+            ckpt_catalog_close(c);
+            tries++;
+        } else {
+            tries = MAP_TRIES;
+        }
+    } while (tries < MAP_TRIES);
     if (rc == 0) {
         rc = check_numbers(c, e);
     }
@@ -255,6 +306,9 @@ int ckpt_catalog_map(struct ckpt_catalog *c, const char *dir, struct err *e)
     }
     for (size_t i = 0; rc == 0 && i < c->n_valid; i++) {
         rc = read_header(c, &c->segments[i], e);
+    }
+    if (rc == 0) {
+        rc = read_snapshots(c, dir, e);
     }
     if (rc != 0) {
         ckpt_catalog_close(c);
@@ -273,6 +327,10 @@ void ckpt_catalog_close(struct ckpt_catalog *c)
     for (int kind = 0; kind < SV_RECORD_KIND_END; kind++) {
         free(c->kinds[kind].at);
     }
+    for (size_t i = 0; i < c->n_snapshots; i++) {
+        ckpt_snapshot_fini(&c->snapshots[i]);
+    }
+    free(c->snapshots);
     free(c->segments);
     free(c->run_json);
     memset(c, 0, sizeof *c);
@@ -702,25 +760,99 @@ static int step_holds(const struct ckpt_catalog *c,
     return rc;
 }
 
-int ckpt_catalog_count_clocks(const struct ckpt_catalog *c,
-                              uint64_t *n,
-                              struct err *e)
+const struct ckpt_entry *ckpt_catalog_step(const struct ckpt_catalog *c,
+                                           uint64_t clock)
 {
     const struct ckpt_entries *steps = &c->kinds[SV_RECORD_STEP];
-    struct ckpt_step step;
+    uint64_t i = steps->n == 0 ? 0 : clock - steps->at[0].clock;
+
+    return steps->n == 0 || clock < steps->at[0].clock || i >= steps->n ||
+                   steps->at[i].clock != clock
+               ? NULL
+               : &steps->at[i];
+}
+
+/* How far the steps go from W_@clock on. */
+static int reach(const struct ckpt_catalog *c,
+                 uint64_t clock,
+                 struct ckpt_step *step,
+                 uint64_t *n,
+                 struct err *e)
+{
+    const struct ckpt_entry *entry;
     bool holds = true;
-    uint64_t i = 0;
     int rc = 0;
 
-    ckpt_step_init(&step);
-    while (rc == 0 && i < steps->n && steps->at[i].clock == i) {
-        rc = step_holds(c, &steps->at[i], &step, &holds, e);
+    *n = clock;
+    while ((entry = ckpt_catalog_step(c, *n)) != NULL) {
+        rc = step_holds(c, entry, step, &holds, e);
         if (rc != 0 || !holds) {
             break;
         }
-        i++;
+        ++*n;
+    }
+    return rc;
+}
+
+/* Where the log ends: a snapshot behind it is of a log that went another way.
+ */
+static uint64_t end_of(const struct ckpt_catalog *c)
+{
+    const struct ckpt_entries *steps = &c->kinds[SV_RECORD_STEP];
+
+    return steps->n > 0 ? steps->at[steps->n - 1].clock + 1
+                        : c->segments[c->n_valid - 1].first_clock;
+}
+
+int ckpt_catalog_count_clocks(const struct ckpt_catalog *c,
+                              uint64_t *first,
+                              uint64_t *n,
+                              struct err *e)
+{
+    bool whole = c->segments[0].number == 0, found = whole;
+    uint64_t end = end_of(c), at, to;
+    struct ckpt_step step;
+    int rc = 0;
+
+    ckpt_step_init(&step);
+    *first = *n = 0;
+    if (whole) {
+        rc = reach(c, 0, &step, n, e);
+    }
+    for (size_t i = 0; rc == 0 && i < c->n_snapshots; i++) {
+        at = c->snapshots[i].clock;
+        if (at > end || (found && at >= *first && at <= *n)) {
+            continue; /* Not ours, or no news. */
+        }
+        rc = reach(c, at, &step, &to, e);
+        if (rc == 0 && (!found || to > *n)) {
+            found = true;
+            *first = at;
+            *n = to;
+        }
     }
     ckpt_step_fini(&step);
-    *n = i;
+    if (rc == 0 && !found) {
+        rc = err_set(e, ERR_CORRUPT,
+                     "the log begins with segment %u, and no snapshot stands "
+                     "in for those before it%s%s",
+                     c->segments[0].number, c->snapshot_rc != 0 ? ": " : "",
+                     c->snapshot_rc != 0 ? c->snapshot_err.msg : "");
+    }
     return rc;
+}
+
+const struct ckpt_snapshot *ckpt_catalog_snapshot(const struct ckpt_catalog *c,
+                                                  uint64_t first,
+                                                  uint64_t clock)
+{
+    uint64_t end = end_of(c);
+
+    for (size_t i = c->n_snapshots; i-- > 0;) {
+        const struct ckpt_snapshot *s = &c->snapshots[i];
+        if (s->clock <= clock && s->clock >= first && s->clock <= end) {
+            return s;
+        }
+    }
+    return NULL;
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "ckpt/index.h"
+#include "ckpt/snapshot.h"
 #include "ckpt/step.h"
 #include "core/err.h"
 #include "sv/record.h"
@@ -46,11 +47,16 @@ struct ckpt_catalog {
     size_t n_segments; /* Those that count come first: */
     size_t n_valid;    /* the others are leftovers of a crash. */
     struct ckpt_entries kinds[SV_RECORD_KIND_END];
+    struct ckpt_snapshot *snapshots; /* By clock. Bad ones are left out; */
+    size_t n_snapshots;
+    int snapshot_rc; /* of the first, the error. */
+    struct err snapshot_err;
     int index_rc; /* 0: the index held (it may lag); else why it did not, */
     struct err index_err; /* in words. */
 };
 
-/* Map the segments in @dir, and read their headers: no entries yet.
+/* Map the segments in @dir, and read their headers, and what the snapshots are:
+ * no entries yet.
  *
  * Errors: ERR_NOT_FOUND  no log there.
  *         ERR_CORRUPT    a segment is missing, or a header is damaged.
@@ -109,9 +115,25 @@ int ckpt_catalog_read(const struct ckpt_catalog *c,
                       const uint8_t **data,
                       struct err *e);
 
-/* Steps 0..n-1 are there, and all records that they name. */
+/* The step of @clock, or NULL. */
+const struct ckpt_entry *ckpt_catalog_step(const struct ckpt_catalog *c,
+                                           uint64_t clock);
+
+/* Steps first..n-1 are there, and all records that they name; W_first is that
+ * of a snapshot, or first is 0. Of several such stretches the one that goes
+ * furthest, and of those the longest.
+ *
+ * Errors: ERR_CORRUPT: the first segments are gone, and no snapshot stands in
+ *         for them. */
 int ckpt_catalog_count_clocks(const struct ckpt_catalog *c,
+                              uint64_t *first,
                               uint64_t *n,
                               struct err *e);
+
+/* The newest snapshot from @first to @clock that the log leads on from, or
+ * NULL. @first is that of count_clocks. */
+const struct ckpt_snapshot *ckpt_catalog_snapshot(const struct ckpt_catalog *c,
+                                                  uint64_t first,
+                                                  uint64_t clock);
 
 #endif /* CKPT_CATALOG_H_ */

@@ -54,6 +54,18 @@ static int real_mkdir(struct ckpt_fs *fs, const char *path)
     return mkdir(path, 0755);
 }
 
+static int real_rmdir(struct ckpt_fs *fs, const char *path)
+{
+    (void)fs;
+    return rmdir(path);
+}
+
+static int real_rename(struct ckpt_fs *fs, const char *from, const char *to)
+{
+    (void)fs;
+    return rename(from, to);
+}
+
 static int real_sync_dir(struct ckpt_fs *fs, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,6 +92,8 @@ struct ckpt_fs *ckpt_fs_real(void)
         .close = real_close,
         .unlink = real_unlink,
         .mkdir = real_mkdir,
+        .rmdir = real_rmdir,
+        .rename = real_rename,
         .sync_dir = real_sync_dir,
     };
 

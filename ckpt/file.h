@@ -27,6 +27,8 @@ struct ckpt_fs {
     int (*close)(struct ckpt_fs *fs, int fd);
     int (*unlink)(struct ckpt_fs *fs, const char *path);
     int (*mkdir)(struct ckpt_fs *fs, const char *path);
+    int (*rmdir)(struct ckpt_fs *fs, const char *path);
+    int (*rename)(struct ckpt_fs *fs, const char *from, const char *to);
     int (*sync_dir)(struct ckpt_fs *fs, const char *path);
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ckpt/file.h"
+#include "ckpt/snapshot.h"
 
 #define SCHEMA_VERSION  1
 #define BUSY_TIMEOUT_MS 5000
@@ -468,6 +469,71 @@ int ckpt_index_cut(struct ckpt_index *x,
     return rc;
 }
 
+int ckpt_index_forget(struct ckpt_index *x, uint32_t segment, struct err *e)
+{
+    uint64_t at = segment;
+    int rc = ckpt_index_begin(x, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if ((rc = cut(x, "DELETE FROM record WHERE segment < ?1", &at, 1, e)) !=
+            0 ||
+        (rc = cut(x, "DELETE FROM segment WHERE number < ?1", &at, 1, e)) !=
+            0 ||
+        (rc = cut(x,
+                  "DELETE FROM digest WHERE (clock, matrix) NOT IN "
+                  "(SELECT clock, matrix FROM record WHERE kind = ?1)",
+                  &(uint64_t){SV_RECORD_DIGEST}, 1, e)) != 0 ||
+        (rc = ckpt_index_commit(x, e)) != 0) {
+        ckpt_index_rollback(x);
+    }
+    return rc;
+}
+
+static int
+put_snapshot(struct ckpt_index *x, const struct ckpt_snapshot *s, struct err *e)
+{
+    struct ckpt_stmt put = {0};
+    char name[CKPT_SNAPSHOT_NAME_SIZE], file[2 * CKPT_SNAPSHOT_NAME_SIZE];
+    int rc = ckpt_stmt_prepare(&put, x->db,
+                               "INSERT INTO snapshot VALUES(?, ?, ?, ?, ?)", e);
+
+    ckpt_snapshot_name(name, s->clock);
+    for (size_t i = 0; rc == 0 && i < s->n; i++) {
+        snprintf(file, sizeof file, "%s/W-%zu.npy", name, i);
+        ckpt_stmt_u64(&put, 1, s->clock);
+        ckpt_stmt_u64(&put, 2, i);
+        ckpt_stmt_text(&put, 3, file);
+        ckpt_stmt_u64(&put, 4, s->matrices[i].w.high);
+        ckpt_stmt_u64(&put, 5, s->matrices[i].w.low);
+        rc = ckpt_stmt_run(&put, e);
+    }
+    ckpt_stmt_finalize(&put);
+    return rc;
+}
+
+int ckpt_index_set_snapshots(struct ckpt_index *x,
+                             const struct ckpt_snapshot *snapshots,
+                             size_t n,
+                             struct err *e)
+{
+    int rc = ckpt_index_begin(x, e);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = run_sql(x, "DELETE FROM snapshot", e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = put_snapshot(x, &snapshots[i], e);
+    }
+    rc = rc != 0 ? rc : ckpt_index_commit(x, e);
+    if (rc != 0) {
+        ckpt_index_rollback(x);
+    }
+    return rc;
+}
+
 int ckpt_index_get_run(struct ckpt_index *x, uint64_t *run, struct err *e)
 {
     struct ckpt_stmt s = {0};
@@ -542,6 +608,34 @@ int ckpt_index_each_record(struct ckpt_index *x,
             .size = ckpt_stmt_get_u64(&s, 7),
             .checksum = ckpt_stmt_get_u64(&s, 8)};
         stop = fn(arg, &entry);
+    }
+    ckpt_stmt_finalize(&s);
+    return rc < 0 ? rc : stop;
+}
+
+int ckpt_index_each_snapshot(struct ckpt_index *x,
+                             int (*fn)(void *,
+                                       const struct ckpt_snapshot_row *),
+                             void *arg,
+                             struct err *e)
+{
+    struct ckpt_stmt s = {0};
+    int stop = 0, rc;
+
+    rc = ckpt_stmt_prepare(&s, x->db,
+                           "SELECT clock, matrix, high, low FROM snapshot "
+                           "ORDER BY clock, matrix",
+                           e);
+    if (rc != 0) {
+        return rc;
+    }
+    while (stop == 0 && (rc = ckpt_stmt_next(&s, e)) == 1) {
+        struct ckpt_snapshot_row row = {
+            .clock = ckpt_stmt_get_u64(&s, 0),
+            .matrix = (uint16_t)ckpt_stmt_get_u64(&s, 1),
+            .digest = {.high = ckpt_stmt_get_u64(&s, 2),
+                       .low = ckpt_stmt_get_u64(&s, 3)}};
+        stop = fn(arg, &row);
     }
     ckpt_stmt_finalize(&s);
     return rc < 0 ? rc : stop;

@@ -10,7 +10,7 @@
  *     metric    clock -> one column for each of CKPT_METRIC_MAP; columns that
  *               an older version had not are added, with NULL in old rows
  *     view      number -> first_clock, members      (one view so far: no rows)
- *     snapshot  clock, matrix -> file, high, low    (none are made so far)
+ *     snapshot  clock, matrix -> file, high, low: digest of the matrix there
  *
  * 64-bit numbers without sign are stored as the signed ones of the same bits.
  *
@@ -111,6 +111,18 @@ int ckpt_index_cut(struct ckpt_index *x,
                    uint64_t clock,
                    struct err *e);
 
+/* Forget segments before @segment, which are gone, and what was said of them;
+ * measurements stay. One transaction. */
+int ckpt_index_forget(struct ckpt_index *x, uint32_t segment, struct err *e);
+
+/* Make the rows of snapshots those of the catalog's @snapshots (n). One
+ * transaction. */
+struct ckpt_snapshot;
+int ckpt_index_set_snapshots(struct ckpt_index *x,
+                             const struct ckpt_snapshot *snapshots,
+                             size_t n,
+                             struct err *e);
+
 /* The run it is of. Errors: ERR_NOT_FOUND: no row. */
 int ckpt_index_get_run(struct ckpt_index *x, uint64_t *run, struct err *e);
 
@@ -139,6 +151,16 @@ int ckpt_index_each_record(struct ckpt_index *x,
                            int (*fn)(void *, const struct ckpt_entry *),
                            void *arg,
                            struct err *e);
+struct ckpt_snapshot_row {
+    uint64_t clock;
+    uint16_t matrix;
+    struct hash128 digest;
+};
+int ckpt_index_each_snapshot(struct ckpt_index *x,
+                             int (*fn)(void *,
+                                       const struct ckpt_snapshot_row *),
+                             void *arg,
+                             struct err *e);
 int ckpt_index_each_digest(struct ckpt_index *x,
                            int (*fn)(void *, const struct ckpt_digest_row *),
                            void *arg,

@@ -395,6 +395,7 @@ static int go_on(struct ckpt_log *log,
     w->n_written = clock;
     w->n_synced = clock;
     if ((rc = ckpt_writer_init(w, c->run_json, e)) != 0 ||
+        (rc = ckpt_mend_snapshots(&m, w->fs, w->dir, clock, e)) != 0 ||
         (rc = ckpt_mend_remove(&m, w->fs, w->dir, e)) != 0 ||
         (rc = ckpt_writer_resume(
              w, &c->segments[m.segment - c->segments[0].number], m.end, e)) !=
@@ -558,6 +559,9 @@ int ckpt_log_reindex(const char *dir, struct err *e)
         rc = ckpt_index_put_run(&x, c.run, c.peer, c.run_json, e);
         if (rc == 0) {
             rc = ckpt_mend_fill_index(&m, &x, e);
+        }
+        if (rc == 0) {
+            rc = ckpt_index_set_snapshots(&x, c.snapshots, c.n_snapshots, e);
         }
         ckpt_index_close(&x);
     }

@@ -23,19 +23,25 @@ int ckpt_mend_find_end(struct ckpt_mend *m, uint64_t clock, struct err *e)
 {
     const struct ckpt_catalog *c = m->catalog;
     const struct ckpt_entry *last;
-    uint64_t clocks;
-    int rc = ckpt_catalog_count_clocks(c, &clocks, e);
+    uint64_t first, clocks;
+    int rc = ckpt_catalog_count_clocks(c, &first, &clocks, e);
 
     if (rc != 0) {
         return rc;
     }
-    if (clock > clocks) {
+    if (clock < first || clock > clocks) {
         return err_set(e, ERR_NOT_FOUND,
-                       "clock %llu: the log has %llu of them whole",
-                       (unsigned long long)clock, (unsigned long long)clocks);
+                       "clock %llu: the log has %llu to %llu of them whole",
+                       (unsigned long long)clock, (unsigned long long)first,
+                       (unsigned long long)clocks);
     }
     last = clock == 0 ? &c->kinds[SV_RECORD_RUN].at[0]
-                      : &c->kinds[SV_RECORD_STEP].at[clock - 1];
+                      : ckpt_catalog_step(c, clock - 1);
+    if (last == NULL) {
+        return err_set(e, ERR_CORRUPT,
+                       "the step that led to clock %llu is not there",
+                       (unsigned long long)clock);
+    }
     m->segment = last->segment;
     m->end = last->offset + last->size;
     keep_digests(m, clock);
@@ -108,6 +114,17 @@ int ckpt_mend_fill_index(const struct ckpt_mend *m,
     return rc;
 }
 
+/* How many snapshots are not behind @clock: they stand by clock. */
+static size_t snapshots_until(const struct ckpt_catalog *c, uint64_t clock)
+{
+    size_t n = 0;
+
+    while (n < c->n_snapshots && c->snapshots[n].clock <= clock) {
+        n++;
+    }
+    return n;
+}
+
 int ckpt_mend_index(const struct ckpt_mend *m,
                     struct ckpt_writer *w,
                     uint64_t clock,
@@ -128,6 +145,15 @@ int ckpt_mend_index(const struct ckpt_mend *m,
     if (w->indexing) {
         rc = ckpt_index_cut(&w->index, m->segment, m->end, clock, &why);
         if (rc == 0) {
+            rc = ckpt_index_forget(&w->index, m->catalog->segments[0].number,
+                                   &why);
+        }
+        if (rc == 0) {
+            rc = ckpt_index_set_snapshots(&w->index, m->catalog->snapshots,
+                                          snapshots_until(m->catalog, clock),
+                                          &why);
+        }
+        if (rc == 0) {
             rc = ckpt_mend_fill_index(m, &w->index, &why);
         }
         if (rc == 0) {
@@ -138,6 +164,23 @@ int ckpt_mend_index(const struct ckpt_mend *m,
         ckpt_index_close(&w->index);
     }
     return ckpt_index_remove(w->dir, e);
+}
+
+int ckpt_mend_snapshots(const struct ckpt_mend *m,
+                        struct ckpt_fs *fs,
+                        const char *dir,
+                        uint64_t clock,
+                        struct err *e)
+{
+    const struct ckpt_catalog *c = m->catalog;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < c->n_snapshots; i++) {
+        if (c->snapshots[i].clock > clock) {
+            rc = ckpt_snapshot_remove(fs, dir, c->snapshots[i].clock, e);
+        }
+    }
+    return rc;
 }
 
 int ckpt_mend_remove(const struct ckpt_mend *m,

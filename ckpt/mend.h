@@ -19,6 +19,13 @@ struct ckpt_mend {
     bool synced;      /* All that stays is durable. */
 };
 
+/* Remove snapshots behind @clock: what leads there is cut. Errors: ERR_IO. */
+int ckpt_mend_snapshots(const struct ckpt_mend *m,
+                        struct ckpt_fs *fs,
+                        const char *dir,
+                        uint64_t clock,
+                        struct err *e);
+
 /* Set segment and end so that W_@clock is the last state that can be rebuilt.
  * Errors: ERR_NOT_FOUND (not that far), ERR_CORRUPT, ERR_NOMEM. */
 int ckpt_mend_find_end(struct ckpt_mend *m, uint64_t clock, struct err *e);

@@ -3,13 +3,15 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ckpt/catalog.h"
 #include "ckpt/segment.h"
 
 struct ckpt_reader {
     struct ckpt_catalog catalog;
-    uint64_t clocks;
+    char *dir;
+    uint64_t first, clocks;
 };
 
 int ckpt_reader_open(struct ckpt_reader **r, const char *dir, struct err *e)
@@ -22,7 +24,10 @@ int ckpt_reader_open(struct ckpt_reader **r, const char *dir, struct err *e)
     }
     rc = ckpt_catalog_open(&x->catalog, dir, true, e);
     if (rc == 0) {
-        rc = ckpt_catalog_count_clocks(&x->catalog, &x->clocks, e);
+        x->dir = strdup(dir);
+        rc = x->dir == NULL ? err_set(e, ERR_NOMEM, "path")
+                            : ckpt_catalog_count_clocks(&x->catalog, &x->first,
+                                                        &x->clocks, e);
     }
     if (rc != 0) {
         ckpt_reader_close(x);
@@ -36,6 +41,7 @@ void ckpt_reader_close(struct ckpt_reader *r)
 {
     if (r != NULL) {
         ckpt_catalog_close(&r->catalog);
+        free(r->dir);
         free(r);
     }
 }
@@ -60,12 +66,76 @@ uint64_t ckpt_reader_clocks(const struct ckpt_reader *r)
     return r->clocks;
 }
 
+uint64_t ckpt_reader_first(const struct ckpt_reader *r)
+{
+    return r->first;
+}
+
+const struct ckpt_snapshot *ckpt_reader_snapshot(const struct ckpt_reader *r,
+                                                 uint64_t clock)
+{
+    return ckpt_catalog_snapshot(&r->catalog, r->first, clock);
+}
+
+int ckpt_reader_load(const struct ckpt_reader *r,
+                     const struct ckpt_snapshot *s,
+                     struct sv_state *states,
+                     size_t n_states,
+                     struct err *e)
+{
+    return ckpt_snapshot_load(s, r->dir, states, n_states, e);
+}
+
+static int copy_applied(struct ckpt_applied_list *list,
+                        const struct ckpt_snapshot *s,
+                        struct err *e)
+{
+    memset(list, 0, sizeof *list);
+    if (s == NULL || s->applied.n == 0) {
+        return 0;
+    }
+    list->at = malloc(s->applied.n * sizeof *list->at);
+    if (list->at == NULL) {
+        return err_set(e, ERR_NOMEM, "batches of %zu peers", s->applied.n);
+    }
+    list->n = s->applied.n;
+    memcpy(list->at, s->applied.at, list->n * sizeof *list->at);
+    return 0;
+}
+
+int ckpt_reader_applied(struct ckpt_reader *r,
+                        uint64_t clock,
+                        struct ckpt_applied_list *list,
+                        struct err *e)
+{
+    const struct ckpt_snapshot *s = ckpt_reader_snapshot(r, clock);
+    uint64_t from = s == NULL ? r->first : s->clock;
+    struct ckpt_step step;
+    int rc = copy_applied(list, s, e);
+
+    ckpt_step_init(&step);
+    for (uint64_t c = from; rc == 0 && c < clock; c++) {
+        rc = ckpt_reader_step(r, c, &step, e);
+        for (size_t i = 0; rc == 0 && i < step.n_ops; i++) {
+            const struct ckpt_op *op = &step.ops[i];
+            if (op->kind == SV_OP_APPLY && op->matrix == 0) {
+                rc = ckpt_applied_add(list, op->origin, op->clock, e);
+            }
+        }
+    }
+    ckpt_step_fini(&step);
+    if (rc != 0) {
+        ckpt_applied_fini(list);
+    }
+    return rc;
+}
+
 int ckpt_reader_step(struct ckpt_reader *r,
                      uint64_t clock,
                      struct ckpt_step *step,
                      struct err *e)
 {
-    const struct ckpt_entries *steps = &r->catalog.kinds[SV_RECORD_STEP];
+    const struct ckpt_entry *entry;
     const uint8_t *data;
     struct sv_record fields;
     size_t size;
@@ -76,9 +146,16 @@ int ckpt_reader_step(struct ckpt_reader *r,
                        "clock %" PRIu64 ": the log has %" PRIu64, clock,
                        r->clocks);
     }
-    rc = ckpt_catalog_read(&r->catalog, &steps->at[clock], &fields, &data, e);
+    if (clock < r->first) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "clock %" PRIu64 ": the log was compacted, it begins at "
+                       "clock %" PRIu64,
+                       clock, r->first);
+    }
+    entry = ckpt_catalog_step(&r->catalog, clock);
+    rc = ckpt_catalog_read(&r->catalog, entry, &fields, &data, e);
     if (rc == 0) {
-        rc = sv_record_read(&fields, data, steps->at[clock].size, &size, e);
+        rc = sv_record_read(&fields, data, entry->size, &size, e);
     }
     if (rc == 0) {
         rc = ckpt_step_read(step, &fields, data + SV_RECORD_SIZE, e);
@@ -135,8 +212,8 @@ int ckpt_reader_op(const struct ckpt_reader *r,
     const struct ckpt_entry *entry, *step;
     char name[CKPT_SOURCE_NAME_SIZE];
 
-    assert(clock < r->clocks);
-    step = &r->catalog.kinds[SV_RECORD_STEP].at[clock];
+    assert(clock >= r->first && clock < r->clocks);
+    step = ckpt_catalog_step(&r->catalog, clock);
     entry = ckpt_catalog_source(&r->catalog, op, step, name);
     return read_entry(r, entry, name, data, size, e);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ckpt/snapshot.h"
 #include "ckpt/step.h"
 #include "core/err.h"
 #include "core/hash.h"
@@ -28,9 +29,31 @@ uint64_t ckpt_reader_run(const struct ckpt_reader *r); /* The job's number. */
 uint32_t ckpt_reader_peer(const struct ckpt_reader *r);
 const char *ckpt_reader_run_json(const struct ckpt_reader *r);
 
-/* Steps 0..n-1 are all there, with the records they name: W_n can be rebuilt.
- */
-uint64_t ckpt_reader_clocks(const struct ckpt_reader *r);
+/* Steps first..n-1 are all there, with the records they name: from W_first to
+ * W_n all can be rebuilt. first is 0, or, in a log that was compacted, where a
+ * snapshot is. */
+uint64_t ckpt_reader_clocks(const struct ckpt_reader *r); /* n */
+uint64_t ckpt_reader_first(const struct ckpt_reader *r);
+
+/* The newest snapshot that is not behind @clock; NULL: none, clock 0 is where
+ * replay begins. Lives as long as the reader. */
+const struct ckpt_snapshot *ckpt_reader_snapshot(const struct ckpt_reader *r,
+                                                 uint64_t clock);
+
+/* Give @states what it holds. Errors: as ckpt_snapshot_load(). */
+int ckpt_reader_load(const struct ckpt_reader *r,
+                     const struct ckpt_snapshot *s,
+                     struct sv_state *states,
+                     size_t n_states,
+                     struct err *e);
+
+/* Which batches are in W_@clock: those of the snapshot before it, and those
+ * that steps behind that name. Owner: the caller's, on success.
+ * Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_NOMEM. */
+int ckpt_reader_applied(struct ckpt_reader *r,
+                        uint64_t clock,
+                        struct ckpt_applied_list *list,
+                        struct err *e);
 
 /* The step of @clock. Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_NOMEM. */
 int ckpt_reader_step(struct ckpt_reader *r,

@@ -458,6 +458,12 @@ int ckpt_replay(struct ckpt_reader *r,
     struct replay x;
     int rc;
 
+    if (from < ckpt_reader_first(r)) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "replay from clock %" PRIu64
+                       ": the log was compacted, it begins at clock %" PRIu64,
+                       from, ckpt_reader_first(r));
+    }
     if (to < from || to > ckpt_reader_clocks(r)) {
         return err_set(e, ERR_NOT_FOUND,
                        "replay from clock %" PRIu64 " to %" PRIu64

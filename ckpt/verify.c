@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ckpt/catalog.h"
@@ -99,7 +100,8 @@ check_step(struct verify *v, const struct ckpt_entry *entry, struct err *e)
     for (size_t i = 0; i < v->step.n_ops; i++) {
         const struct ckpt_op *op = &v->step.ops[i];
         char name[CKPT_SOURCE_NAME_SIZE];
-        if (ckpt_catalog_has_source(op->kind) &&
+        if (entry->clock >= v->report->first &&
+            ckpt_catalog_has_source(op->kind) &&
             ckpt_catalog_source(c, op, entry, name) == NULL) {
             found(v,
                   "step of clock %" PRIu64
@@ -116,6 +118,9 @@ static int check_steps(struct verify *v, struct err *e)
     uint64_t next = 0;
     int rc = 0;
 
+    if (v->catalog.segments[0].number > 0 && steps->n > 0) {
+        next = steps->at[0].clock; /* Those before were compacted away. */
+    }
     for (size_t i = 0; rc == 0 && i < steps->n; i++) {
         const struct ckpt_entry *entry = &steps->at[i];
         if (entry->clock != next) {
@@ -136,6 +141,9 @@ static int check_row(void *arg, const struct ckpt_entry *row)
 {
     struct verify *v = arg;
 
+    if (row->segment < v->catalog.segments[0].number) {
+        return 0; /* It went, and its rows go when the log is written next. */
+    }
     v->n_rows++;
     if (ckpt_catalog_same(&v->catalog, row) == NULL) {
         found(v,
@@ -147,26 +155,116 @@ static int check_row(void *arg, const struct ckpt_entry *row)
     return 0;
 }
 
+static bool digest_is(const struct verify *v,
+                      const struct ckpt_entry *entry,
+                      struct hash128 want)
+{
+    struct hash128 digest = {0};
+    const uint8_t *data;
+    struct sv_record r;
+
+    return ckpt_catalog_read(&v->catalog, entry, &r, &data, NULL) == 0 &&
+           ckpt_digest_read(&digest, &r, data + SV_RECORD_SIZE, NULL) == 0 &&
+           digest.high == want.high && digest.low == want.low;
+}
+
 static int check_digest(void *arg, const struct ckpt_digest_row *row)
 {
     struct verify *v = arg;
     const struct ckpt_entry *entry =
         ckpt_catalog_find(&v->catalog, SV_RECORD_DIGEST, row->clock,
                           v->catalog.peer, row->matrix, NULL);
-    struct hash128 digest = {0};
-    const uint8_t *data;
-    struct sv_record r;
 
-    if (entry == NULL ||
-        ckpt_catalog_read(&v->catalog, entry, &r, &data, NULL) != 0 ||
-        ckpt_digest_read(&digest, &r, data + SV_RECORD_SIZE, NULL) != 0 ||
-        digest.high != row->digest.high || digest.low != row->digest.low) {
+    if (entry == NULL && row->clock <= v->report->first) {
+        return 0; /* It went with its segment. */
+    }
+    if (entry == NULL || !digest_is(v, entry, row->digest)) {
         found(v,
               "index.db: digest of clock %" PRIu64
               ", matrix %u is not that of the log",
               row->clock, row->matrix);
     }
     return 0;
+}
+
+static const struct ckpt_snapshot *find_snapshot(const struct ckpt_catalog *c,
+                                                 uint64_t clock)
+{
+    for (size_t i = 0; i < c->n_snapshots; i++) {
+        if (c->snapshots[i].clock == clock) {
+            return &c->snapshots[i];
+        }
+    }
+    return NULL;
+}
+
+/* One that was removed may still have its row. */
+static int check_snapshot_row(void *arg, const struct ckpt_snapshot_row *row)
+{
+    struct verify *v = arg;
+    const struct ckpt_snapshot *s = find_snapshot(&v->catalog, row->clock);
+
+    if (s != NULL && (row->matrix >= s->n ||
+                      s->matrices[row->matrix].w.high != row->digest.high ||
+                      s->matrices[row->matrix].w.low != row->digest.low)) {
+        found(v,
+              "index.db: snapshot of clock %" PRIu64
+              ", matrix %u is not what is there",
+              row->clock, row->matrix);
+    }
+    return 0;
+}
+
+static int check_snapshot(struct verify *v,
+                          const struct ckpt_snapshot *s,
+                          const char *dir,
+                          struct err *e)
+{
+    struct sv_state *states = calloc(s->n + 1, sizeof *states);
+    size_t n = 0;
+    struct err why;
+    int rc = states == NULL ? err_set(e, ERR_NOMEM, "snapshot") : 0;
+
+    for (; rc == 0 && n < s->n; n++) {
+        const struct ckpt_snapshot_matrix *m = &s->matrices[n];
+        const struct ckpt_entry *entry;
+        rc = sv_state_init(&states[n], m->rule, m->eps, m->K, m->J, e);
+        entry = ckpt_catalog_find(&v->catalog, SV_RECORD_DIGEST, s->clock,
+                                  s->peer, (uint16_t)n, NULL);
+        if (entry != NULL && !digest_is(v, entry, m->w)) {
+            found(v,
+                  "snapshots/clock-%" PRIu64
+                  ": matrix %zu is not what training had at that clock",
+                  s->clock, n);
+        }
+    }
+    if (rc == 0) {
+        int bad = ckpt_snapshot_load(s, dir, states, s->n, &why);
+        if (bad != 0) {
+            found(v, "%s", why.msg);
+        } else {
+            v->report->snapshots++;
+        }
+    }
+    for (size_t i = 0; states != NULL && i < n; i++) {
+        sv_state_fini(&states[i]);
+    }
+    free(states);
+    return rc;
+}
+
+static int check_snapshots(struct verify *v, const char *dir, struct err *e)
+{
+    const struct ckpt_catalog *c = &v->catalog;
+    int rc = 0;
+
+    if (c->snapshot_rc != 0) {
+        found(v, "%s", c->snapshot_err.msg);
+    }
+    for (size_t i = 0; rc == 0 && i < c->n_snapshots; i++) {
+        rc = check_snapshot(v, &c->snapshots[i], dir, e);
+    }
+    return rc;
 }
 
 /* An index that is missing, or behind, is no damage. */
@@ -183,6 +281,9 @@ static void check_index(struct verify *v, const char *dir)
         }
         if (rc == 0) {
             rc = ckpt_index_each_digest(&x, check_digest, v, &why);
+        }
+        if (rc == 0) {
+            rc = ckpt_index_each_snapshot(&x, check_snapshot_row, v, &why);
         }
         ckpt_index_close(&x);
     }
@@ -208,11 +309,23 @@ static int check_all(struct verify *v, const char *dir, struct err *e)
     }
     ckpt_catalog_sort(c);
     if (rc == 0) {
+        struct err why;
+        rc = ckpt_catalog_count_clocks(c, &v->report->first, &v->report->clocks,
+                                       &why);
+        if (rc == ERR_CORRUPT) { /* Of a step: a finding that comes below. */
+            if (c->segments[0].number > 0) {
+                found(v, "%s", why.msg);
+            }
+            rc = 0;
+        } else if (rc != 0) {
+            err_set(e, rc, "%s", why.msg);
+        }
+    }
+    if (rc == 0) {
         rc = check_steps(v, e);
     }
     if (rc == 0) {
-        rc = ckpt_catalog_count_clocks(c, &v->report->clocks, e);
-        rc = rc == ERR_CORRUPT ? 0 : rc; /* A finding already. */
+        rc = check_snapshots(v, dir, e);
     }
     if (rc == 0) {
         check_index(v, dir);

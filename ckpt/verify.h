@@ -9,12 +9,14 @@
 
 struct ckpt_verify_report {
     uint64_t segments;
-    uint64_t records; /* Valid ones. */
-    uint64_t bytes;   /* Of these, and of headers. */
-    uint64_t clocks;  /* Steps 0..clocks-1 are whole. */
-    uint64_t torn;    /* Bytes of a torn tail: no damage, they are cut when the
-                       * log is gone on with. */
-    uint64_t behind;  /* Records that the index lacks: no damage either. */
+    uint64_t records;   /* Valid ones. */
+    uint64_t bytes;     /* Of these, and of headers. */
+    uint64_t first;     /* Where the log begins: 0, or a snapshot's clock. */
+    uint64_t clocks;    /* Steps first..clocks-1 are whole. */
+    uint64_t snapshots; /* Good ones. */
+    uint64_t torn;   /* Bytes of a torn tail: no damage, they are cut when the
+                      * log is gone on with. */
+    uint64_t behind; /* Records that the index lacks: no damage either. */
     uint64_t findings;
 };
 
@@ -22,6 +24,7 @@ struct ckpt_verify_report {
  *
  *     every header and checksum; nothing but valid records, but for a torn tail
  *     steps in order, one for each clock, behind the batches they name
+ *     every snapshot: files, digests, and those of the log at its clock
  *     every row of the index speaks of a record as it is, digests too
  *
  * @fn is called with a line for each finding: what is wrong, and where.

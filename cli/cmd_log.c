@@ -9,6 +9,7 @@ static const struct cmd COMMANDS[] = {
     {"ls", cmd_log_ls, "peers, clocks, segments, digests, indexes"},
     {"show", cmd_log_show, "what a clock did to a replica"},
     {"export", cmd_log_export, "write the parameters of a clock to a file"},
+    {"compact", cmd_log_compact, "let the old part of the logs go"},
     {"verify", cmd_log_verify, "read every record and check it"},
     {"reindex", cmd_log_reindex, "build the index anew from the segments"},
 };

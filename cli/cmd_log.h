@@ -12,6 +12,9 @@ int cmd_log_show(int argc, char **argv);
 /* Write the parameters of a clock to a file. */
 int cmd_log_export(int argc, char **argv);
 
+/* Let the old part of the logs go. */
+int cmd_log_compact(int argc, char **argv);
+
 /* Read every record and check it. */
 int cmd_log_verify(int argc, char **argv);
 

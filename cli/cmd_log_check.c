@@ -31,7 +31,8 @@ static const struct opt_command VERIFY = {
     .summary = "Read every record of a run's logs and look for damage.",
     .usage = "log verify DIR [--peer P]",
     .details =
-        "Checksums, the order of steps, the batches they name, and the index. "
+        "Checksums, the order of steps, the batches they name, snapshots and "
+        "the index. "
         "Nothing is\nrepaired. The torn tail that a crash leaves is no damage: "
         "it is cut when training\ngoes on. Exit 1 if there is damage; lyre "
         "replay --verify compares what the log\nleads to.",
@@ -69,6 +70,13 @@ static int verify(const char *dir, uint32_t peer, struct err *e)
            " bytes in %" PRIu64 " segment%s, ",
            peer, r.clocks, r.records, r.bytes, r.segments,
            r.segments == 1 ? "" : "s");
+    if (r.first != 0) {
+        printf("compacted to clock %" PRIu64 ", ", r.first);
+    }
+    if (r.snapshots != 0) {
+        printf("%" PRIu64 " snapshot%s, ", r.snapshots,
+               r.snapshots == 1 ? "" : "s");
+    }
     if (r.torn != 0) {
         printf("%" PRIu64 " bytes torn off, ", r.torn);
     }

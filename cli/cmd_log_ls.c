@@ -12,8 +12,8 @@
 
 static const struct opt_command COMMAND = {
     .name = "log ls",
-    .summary = "Peers of a run with their clocks, segments, digests and the "
-               "state of their indexes.",
+    .summary = "Peers of a run with their clocks, segments, snapshots, gaps "
+               "and the state of their\nindexes.",
     .usage = "log ls DIR",
     .examples = "lyre log ls run",
 };
@@ -56,14 +56,56 @@ static void print_index(const struct ckpt_catalog *c, const struct sizes *z)
     putchar('\n');
 }
 
-static void print_log(const struct ckpt_catalog *c, uint64_t clocks)
+/* A snapshot a line, with what it can and cannot be gone on from. */
+static void print_snapshots(const struct ckpt_catalog *c, uint64_t clocks)
+{
+    for (size_t i = 0; i < c->n_snapshots; i++) {
+        const struct ckpt_snapshot *s = &c->snapshots[i];
+        double size = 0;
+        for (size_t m = 0; m < s->n; m++) {
+            const struct ckpt_snapshot_matrix *x = &s->matrices[m];
+            const double w = 4.0 * (double)x->K * (double)x->J;
+            const bool aux = x->rule == SV_MOMENTUM || x->rule == SV_ADAGRAD;
+            size += w * (aux ? 2 : 1) +
+                    (x->rule == SV_ROWGRAD ? 4.0 * (double)x->K : 0);
+        }
+        printf("  snapshot of clock %" PRIu64 ", %.1f MB%s\n", s->clock,
+               size / 1e6,
+               s->clock > clocks ? ": behind the end of the log" : "");
+    }
+    if (c->snapshot_rc != 0) {
+        printf("  snapshot not readable: %s\n", c->snapshot_err.msg);
+    }
+}
+
+/* Views, and steps that are behind what can be rebuilt. */
+static void print_gaps(const struct ckpt_catalog *c, uint64_t clocks)
+{
+    const struct ckpt_entries *steps = &c->kinds[SV_RECORD_STEP];
+
+    if (steps->n > 0 && steps->at[steps->n - 1].clock >= clocks) {
+        printf("  gap: the step of clock %" PRIu64
+               " lacks something, and those up to %" PRIu64
+               " cannot be reached\n",
+               clocks, steps->at[steps->n - 1].clock);
+    }
+}
+
+static void
+print_log(const struct ckpt_catalog *c, uint64_t first, uint64_t clocks)
 {
     const struct sizes z = sizes_of(c);
 
-    printf("peer %u: %" PRIu64 " clocks, %zu segment%s, %.1f MB, %zu digests",
-           c->peer, clocks, c->n_valid, c->n_valid == 1 ? "" : "s",
-           (double)z.valid / 1e6, c->kinds[SV_RECORD_DIGEST].n);
+    printf("peer %u: %" PRIu64 " clocks", c->peer, clocks);
+    if (first > 0) {
+        printf(" (W of %" PRIu64 " and later)", first);
+    }
+    printf(", %zu segment%s, %.1f MB, %zu digests", c->n_valid,
+           c->n_valid == 1 ? "" : "s", (double)z.valid / 1e6,
+           c->kinds[SV_RECORD_DIGEST].n);
     print_index(c, &z);
+    print_snapshots(c, clocks);
+    print_gaps(c, clocks);
 }
 
 static int print_run(const struct ckpt_reader *r, struct err *e)
@@ -83,10 +125,11 @@ static int print_run(const struct ckpt_reader *r, struct err *e)
     return status;
 }
 
-/* List the log of @peer; *clocks becomes no more than it has. */
+/* List the log of @peer; *from becomes no less, *clocks no more than it has. */
 static int list(const char *run_dir,
                 uint32_t peer,
                 bool first,
+                uint64_t *from,
                 uint64_t *clocks,
                 struct err *e)
 {
@@ -109,7 +152,9 @@ static int list(const char *run_dir,
     status = first ? print_run(r, e) : 0;
     if (status == 0) {
         const uint64_t n = ckpt_reader_clocks(r);
-        print_log(&c, n);
+        const uint64_t begin = ckpt_reader_first(r);
+        print_log(&c, begin, n);
+        *from = begin > *from ? begin : *from;
         *clocks = n < *clocks ? n : *clocks;
     }
     ckpt_catalog_close(&c);
@@ -125,7 +170,7 @@ static int list_all(const char *dir, struct err *e)
 {
     uint32_t *peers;
     size_t n_peers;
-    uint64_t clocks = UINT64_MAX;
+    uint64_t from = 0, clocks = UINT64_MAX;
     bool first = true;
     int worst = 0, status = train_replica_peers(dir, &peers, &n_peers, e);
 
@@ -134,7 +179,7 @@ static int list_all(const char *dir, struct err *e)
     }
     for (size_t i = 0; i < n_peers; i++) {
         struct err bad;
-        status = list(dir, peers[i], first, &clocks, &bad);
+        status = list(dir, peers[i], first, &from, &clocks, &bad);
         if (status != 0 && worst == 0) {
             worst = status;
             *e = bad;
@@ -146,7 +191,9 @@ static int list_all(const char *dir, struct err *e)
     }
     free(peers);
     if (clocks != UINT64_MAX && n_peers > 1) {
-        printf("all of these logs have W of clocks 0 to %" PRIu64 "\n", clocks);
+        printf("all of these logs have W of clocks %" PRIu64 " to %" PRIu64
+               "\n",
+               from, clocks);
     }
     return worst;
 }

@@ -138,7 +138,7 @@ static int verify(struct past *p, struct err *e)
     const uint64_t clocks = ckpt_reader_clocks(reader);
     const uint64_t last = opts.past.clock_given ? opts.past.clock : clocks;
     struct tally t = {0};
-    uint64_t at = 0;
+    uint64_t at = ckpt_reader_first(reader);
 
     if (last > clocks) {
         return err_set(e, ERR_NOT_FOUND,

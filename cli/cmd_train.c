@@ -15,6 +15,7 @@ static struct {
     uint64_t peers, threads, rank;
     const char *durability, *rendezvous, *provider;
     bool rank_given, json, quiet, verbose;
+    uint64_t segment_size;
 } opts = {.peers = 1, .durability = "1s"};
 
 #define N_LEAD 3 /* The first of these options stand in front. */
@@ -46,6 +47,13 @@ static const struct opt OPTS[] = {
      .help =
          "when the log is synced to disk: every 1s (or another time), after\n"
          "every clock, or none: at the end"},
+    {.name = "segment-size",
+     .kind = OPT_SIZE,
+     .value = &opts.segment_size,
+     .arg = "SIZE",
+     .help = "of the files that a log is made of, about (default: 64M)",
+     .min = 4096,
+     .max = 1e15},
     {.name = "rank",
      .kind = OPT_U64,
      .value = &opts.rank,
@@ -208,6 +216,7 @@ int cmd_train(int argc, char **argv)
     train_run_init(&job.run);
     status = run_options_read(&COMMAND, argv[1], job.n_peers, &job.run);
     status = status >= 0 ? status : read_durability(&job.run);
+    job.run.segment_size = opts.segment_size;
     if (status < 0) {
         status =
             check_new(&job, &e) != 0 ? say_error(ERR_BUSY, &e) : job_run(&job);

@@ -123,31 +123,39 @@ static int begin_again(struct peer *p, struct err *e)
     return rc;
 }
 
-/* Which batches of whom are in W_clock: those that the steps before it name. */
+/* Which batches of whom are in W_clock: those that the log says. */
 static int find_applied(struct peer *p, uint64_t clock, struct err *e)
 {
     uint32_t n = p->replica.run.n_peers;
-    struct ckpt_step step;
-    int rc = 0;
+    struct ckpt_applied_list list;
+    int rc;
 
     p->applied = calloc(n, sizeof *p->applied);
     p->ahead = calloc(n, sizeof *p->ahead);
     if (p->applied == NULL || p->ahead == NULL) {
         return err_set(e, ERR_NOMEM, "clocks of %u peers", n);
     }
-    ckpt_step_init(&step);
-    for (uint64_t c = 0; rc == 0 && c < clock; c++) {
-        rc = ckpt_reader_step(p->replica.reader, c, &step, e);
-        for (size_t i = 0; rc == 0 && i < step.n_ops; i++) {
-            const struct ckpt_op *op = &step.ops[i];
-            if (op->kind == SV_OP_APPLY && op->matrix == 0 && op->origin < n) {
-                train_window_add(&p->ahead[op->origin], &p->applied[op->origin],
-                                 op->clock);
+    rc = ckpt_reader_applied(p->replica.reader, clock, &list, e);
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < list.n; i++) {
+        const struct ckpt_applied *a = &list.at[i];
+        uint64_t c =
+            a->next > CKPT_APPLIED_BITS ? a->next - CKPT_APPLIED_BITS : 0;
+        if (a->origin >= n) {
+            continue;
+        }
+        p->applied[a->origin] = c;
+        for (; c < a->next; c++) {
+            if (ckpt_applied_has(a, c)) {
+                train_window_add(&p->ahead[a->origin], &p->applied[a->origin],
+                                 c);
             }
         }
     }
-    ckpt_step_fini(&step);
-    return rc;
+    ckpt_applied_fini(&list);
+    return 0;
 }
 
 static int open_log(struct peer *p, struct err *e)
@@ -158,6 +166,7 @@ static int open_log(struct peer *p, struct err *e)
                                   .peer = p->o->rank,
                                   .durability = run->durability,
                                   .interval_ns = run->durability_ns,
+                                  .segment_size_max = run->segment_size,
                                   .log = p->o->log};
     int rc = dir == NULL ? err_set(e, ERR_NOMEM, "path of the log") : 0;
 

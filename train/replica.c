@@ -214,7 +214,7 @@ int train_replica_open(struct train_replica *r,
     return 0;
 }
 
-/* Back to clock 0, with fresh memory: cheaper than clearing what is large. */
+/* Fresh memory, at clock 0: cheaper than clearing what is large. */
 static int rewind_states(struct train_replica *r, struct err *e)
 {
     for (size_t i = 0; i < r->n_states; i++) {
@@ -231,6 +231,47 @@ static int rewind_states(struct train_replica *r, struct err *e)
     return 0;
 }
 
+static int
+check_clock(const struct train_replica *r, uint64_t clock, struct err *e)
+{
+    uint64_t first = ckpt_reader_first(r->reader);
+    uint64_t last = ckpt_reader_clocks(r->reader);
+
+    if (clock > last) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "clock %llu is not in the log, which goes to clock %llu",
+                       (unsigned long long)clock, (unsigned long long)last);
+    }
+    if (clock < first) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "clock %llu is not in the log, which was compacted and "
+                       "begins at clock %llu",
+                       (unsigned long long)clock, (unsigned long long)first);
+    }
+    return 0;
+}
+
+/* Bring the states to where replay to W_@clock begins: where they are, at the
+ * newest snapshot up to @clock, or at the beginning. */
+static int begin_at(struct train_replica *r, uint64_t clock, struct err *e)
+{
+    const struct ckpt_snapshot *s = ckpt_reader_snapshot(r->reader, clock);
+    uint64_t from = s == NULL ? 0 : s->clock;
+    int rc;
+
+    if (clock >= r->clock && r->clock >= from && !r->altered) {
+        return 0;
+    }
+    r->clock = TRAIN_CLOCK_LAST; /* Of no clock, if it fails. */
+    r->altered = false;
+    if (s == NULL) {
+        return rewind_states(r, e);
+    }
+    rc = ckpt_reader_load(r->reader, s, r->states, r->n_states, e);
+    r->clock = rc == 0 ? from : r->clock;
+    return rc;
+}
+
 int train_replica_seek(struct train_replica *r,
                        uint64_t clock,
                        int (*progress)(void *arg, uint64_t clock),
@@ -239,26 +280,51 @@ int train_replica_seek(struct train_replica *r,
 {
     struct ckpt_replay_options o = {
         .pool = r->pool, .progress = progress, .progress_arg = arg};
-    uint64_t last = ckpt_reader_clocks(r->reader);
-    int rc = 0;
+    uint64_t from;
+    int rc;
 
     if (clock == TRAIN_CLOCK_LAST) {
-        clock = last;
+        clock = ckpt_reader_clocks(r->reader);
     }
-    if (clock > last) {
-        return err_set(e, ERR_NOT_FOUND,
-                       "clock %llu is not in the log, which goes to clock %llu",
-                       (unsigned long long)clock, (unsigned long long)last);
+    rc = check_clock(r, clock, e);
+    rc = rc != 0 ? rc : begin_at(r, clock, e);
+    if (rc != 0) {
+        return rc;
     }
-    if (clock < r->clock) {
-        rc = rewind_states(r, e);
-    }
-    if (rc == 0) {
-        rc = ckpt_replay(r->reader, r->states, r->n_states, r->clock, clock, &o,
-                         e);
-    }
+    from = r->clock;
+    r->clock = TRAIN_CLOCK_LAST;
+    rc = ckpt_replay(r->reader, r->states, r->n_states, from, clock, &o, e);
     if (rc == 0) {
         r->clock = clock;
     }
     return rc;
+}
+
+int train_replica_seek_without(struct train_replica *r,
+                               uint64_t clock,
+                               const struct train_without *without,
+                               int (*progress)(void *arg, uint64_t clock),
+                               void *arg,
+                               struct err *e)
+{
+    struct ckpt_replay_options o = {.pool = r->pool,
+                                    .progress = progress,
+                                    .progress_arg = arg,
+                                    .skip = without->skip,
+                                    .skip_arg = without->arg};
+    uint64_t from;
+    int rc;
+
+    if (clock == TRAIN_CLOCK_LAST) {
+        clock = ckpt_reader_clocks(r->reader);
+    }
+    from = without->from < clock ? without->from : clock;
+    rc = check_clock(r, clock, e);
+    rc = rc != 0 ? rc : train_replica_seek(r, from, progress, arg, e);
+    if (rc != 0) {
+        return rc;
+    }
+    r->altered = true;
+    r->clock = clock;
+    return ckpt_replay(r->reader, r->states, r->n_states, from, clock, &o, e);
 }

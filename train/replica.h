@@ -19,7 +19,8 @@ struct train_replica {
     size_t n_states;         /* Matrices. */
     struct sv_state *states; /* (n_states). Owned. */
     const struct mat **mats; /* (n_states) of the states, for the model. */
-    uint64_t clock;          /* The states are W_clock. */
+    uint64_t clock;          /* The states are W_clock, */
+    bool altered;            /* but something was left out. */
     struct pool *pool;       /* Not owned, may be NULL. */
 };
 
@@ -47,8 +48,9 @@ struct hash128 train_replica_digest(const struct train_replica *r,
                                     struct hash128 *all);
 
 /* Replay to W_@clock (TRAIN_CLOCK_LAST: as far as the log goes), from where the
- * states are or, if that is behind it, from the beginning. @progress may be
- * NULL; it is called with the clock reached, and nonzero stops.
+ * states are, from the nearest snapshot before it or from the beginning.
+ * @progress may be NULL; it is called with the clock reached, and nonzero
+ * stops.
  *
  * Errors: ERR_NOT_FOUND (the log does not go that far), and those of
  *         ckpt_replay(). */
@@ -57,6 +59,23 @@ int train_replica_seek(struct train_replica *r,
                        int (*progress)(void *arg, uint64_t clock),
                        void *arg,
                        struct err *e);
+
+/* The same, with what @skip says left out (see ckpt/replay.h), which may be no
+ * batch of a step before @from: snapshots up to there serve. The replica is
+ * then of no clock that was: seek again to go back.
+ *
+ * Errors: as seek; ERR_NOT_FOUND too if the log was compacted behind @from. */
+struct train_without {
+    uint64_t from;
+    bool (*skip)(void *arg, uint64_t clock, const struct ckpt_op *op);
+    void *arg;
+};
+int train_replica_seek_without(struct train_replica *r,
+                               uint64_t clock,
+                               const struct train_without *without,
+                               int (*progress)(void *arg, uint64_t clock),
+                               void *arg,
+                               struct err *e);
 
 /* The peers that have a log under @dir, ascending. Owner: the caller frees
  * *peers. Errors: ERR_NOT_FOUND: none. ERR_IO, ERR_NOMEM. */

@@ -10,6 +10,7 @@
 
 #include "core/hash.h"
 #include "dataset/sharding.h"
+#include "train/window.h"
 
 static const char *const MODES[TRAIN_MODE_COUNT] = {"bsp", "pipeline", "ssp",
                                                     "asp", "adaptive"};
@@ -127,6 +128,24 @@ static json_t *training_to_json(const struct train_run *r)
                                          : dataset_sharding_name(r->shards));
 }
 
+/* Only where there are any: older versions knew none. */
+static void put_limits(json_t *root, const struct train_run *r)
+{
+    const struct {
+        const char *key;
+        uint64_t x;
+    } limits[] = {{"segment_size", r->segment_size},
+                  {"keep_clocks", r->keep_clocks},
+                  {"log_limit", r->log_limit}};
+
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        if (limits[i].x != 0) {
+            json_object_set_new(root, limits[i].key,
+                                json_integer((json_int_t)limits[i].x));
+        }
+    }
+}
+
 int train_run_to_json(const struct train_run *r, char **text, struct err *e)
 {
     char *schema_text = NULL;
@@ -145,6 +164,9 @@ int train_run_to_json(const struct train_run *r, char **text, struct err *e)
                      (double)r->durability_ns * 1e-9, "peer_timeout_seconds",
                      (double)r->peer_timeout_ns * 1e-9);
     free(schema_text);
+    if (root != NULL) {
+        put_limits(root, r);
+    }
     *text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
     json_decref(root);
     return *text != NULL ? 0 : err_set(e, ERR_NOMEM, "description of the run");
@@ -346,6 +368,15 @@ schema_from_json(struct train_run *r, const json_t *root, struct err *e)
     return rc == 0 ? 0 : err_wrap(e, rc, "description of the run");
 }
 
+/* As get_count(), but 0 if it is not there. */
+static int
+get_limit(const json_t *o, const char *key, uint64_t *x, struct err *e)
+{
+    *x = 0;
+    return json_object_get(o, key) == NULL ? 0
+                                           : get_count(o, key, INT64_MAX, x, e);
+}
+
 static int
 running_from_json(struct train_run *r, const json_t *root, struct err *e)
 {
@@ -358,6 +389,9 @@ running_from_json(struct train_run *r, const json_t *root, struct err *e)
     rc = rc != 0 ? rc : get_text(root, "data", &r->data, e);
     rc = rc != 0 ? rc : get_text(root, "test", &r->test, e);
     rc = rc != 0 ? rc : get_text(root, "labels", &r->labels, e);
+    rc = rc != 0 ? rc : get_limit(root, "segment_size", &r->segment_size, e);
+    rc = rc != 0 ? rc : get_limit(root, "keep_clocks", &r->keep_clocks, e);
+    rc = rc != 0 ? rc : get_limit(root, "log_limit", &r->log_limit, e);
     r->durability = (enum ckpt_durability)durability;
     r->durability_ns = (uint64_t)((double)durability_s * 1e9);
     r->peer_timeout_ns = (uint64_t)((double)timeout_s * 1e9);
@@ -493,6 +527,23 @@ struct train_delivery train_run_delivery(const struct train_run *r,
     d.schedule.seed = r->seed;
     d.schedule.n_peers = r->n_peers;
     return d;
+}
+
+uint64_t train_run_memory(const struct train_run *r)
+{
+    uint64_t lazy = r->multicast.kind == P2P_MULTICAST_ALL ? 0 : r->lazy;
+
+    switch (r->mode) {
+    case TRAIN_BSP:
+        return lazy;
+    case TRAIN_PIPELINE:
+        return lazy + r->staleness;
+    case TRAIN_SSP:
+    case TRAIN_ADAPTIVE:
+        return lazy + r->staleness + 1;
+    default:
+        return TRAIN_WINDOW;
+    }
 }
 
 char *train_peer_dir(const char *dir, uint32_t peer)

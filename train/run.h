@@ -74,6 +74,9 @@ struct train_run {
     enum ckpt_durability durability;
     uint64_t durability_ns;
     uint64_t peer_timeout_ns;
+    uint64_t segment_size; /* Bytes of the log's segments, 0: the default. */
+    uint64_t keep_clocks;  /* Compact while training, 0: never: keep so many. */
+    uint64_t log_limit;    /* Bytes of a peer's log, 0: none. */
 };
 
 void train_run_init(struct train_run *r);
@@ -116,6 +119,10 @@ int train_repair_parse(struct train_run *r, const char *text, struct err *e);
 /* What batches travel by, in a job that ends at @last_clock. */
 struct train_delivery train_run_delivery(const struct train_run *r,
                                          uint64_t last_clock);
+
+/* How many clocks before one that all logs have reached a batch may be of that
+ * some peer still lacks: so long a peer keeps its own. */
+uint64_t train_run_memory(const struct train_run *r);
 
 /* "DIR/peer-R". Owner: the caller frees it. NULL: no memory. */
 char *train_peer_dir(const char *dir, uint32_t peer);

@@ -519,6 +519,31 @@ static int fs_mkdir(struct ckpt_fs *fs, const char *path)
     return fails((struct logs_fs *)fs) ? -1 : mkdir(path, 0755);
 }
 
+static int fs_rmdir(struct ckpt_fs *fs, const char *path)
+{
+    return fails((struct logs_fs *)fs) ? -1 : rmdir(path);
+}
+
+/* Of a file or of a directory, whose files then have other paths. */
+static int fs_rename(struct ckpt_fs *fs, const char *from, const char *to)
+{
+    struct logs_fs *f = (struct logs_fs *)fs;
+    size_t n = strlen(from);
+
+    if (fails(f) || rename(from, to) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < f->n_files; i++) {
+        char *path = f->files[i].path, rest[LOGS_PATH_SIZE];
+        if (strncmp(path, from, n) == 0 &&
+            (path[n] == '/' || path[n] == '\0')) {
+            snprintf(rest, sizeof rest, "%s", path + n);
+            snprintf(path, LOGS_PATH_SIZE, "%.150s%.100s", to, rest);
+        }
+    }
+    return 0;
+}
+
 static int fs_sync_dir(struct ckpt_fs *fs, const char *path)
 {
     struct logs_fs *f = (struct logs_fs *)fs;
@@ -543,6 +568,8 @@ void logs_fs_init(struct logs_fs *f)
                                  .close = fs_close,
                                  .unlink = fs_unlink,
                                  .mkdir = fs_mkdir,
+                                 .rmdir = fs_rmdir,
+                                 .rename = fs_rename,
                                  .sync_dir = fs_sync_dir},
                           .fail_at = -1,
                           .cause = EIO};

@@ -84,3 +84,72 @@ train --data train.svm --run halves --clocks 4 --codec u=f16,v=f32
 expect_status 0 "$lyre" log show halves --clock 3
 expect_said ", f16, norm"
 expect_said ", f32, norm"
+
+echo "compact: what stays is rebuilt to the same bits"
+train --data train.svm --run long --clocks 300 --segment-size 64K \
+    --digest-every 50
+for c in 250 275 300; do
+    "$lyre" replay long --clock $c --digest >"at-$c"
+done
+"$lyre" log ls long >before
+expect_status 0 "$lyre" log compact long --keep 60
+expect_said "peer 3: snapshot of clock 240, "
+grep -q ", 0 segments removed" out && fail "nothing was removed"
+expect_status 0 "$lyre" log ls long
+expect_said "peer 2: 300 clocks (W of 240 and later), "
+expect_said "  snapshot of clock 240, "
+expect_said "all of these logs have W of clocks 240 to 300"
+for c in 250 275 300; do
+    expect_status 0 "$lyre" replay long --clock $c --digest
+    cmp -s out "at-$c" || fail "clock $c is not what it was"
+done
+expect_status 0 env LYRE_ISA=scalar "$lyre" replay long --digest --threads 1
+cmp -s out at-300 || fail "another machine has other bits"
+expect_status 1 "$lyre" replay long --clock 239
+expect_said "clock 239 is not in the log, which was compacted and begins at clock 240"
+expect_status 1 "$lyre" blame long --clock 200..250
+expect_status 0 "$lyre" blame long --clock 250..260
+expect_status 0 "$lyre" replay long --verify
+expect_status 0 "$lyre" log verify long
+expect_said "compacted to clock 240, 1 snapshot, "
+rm long/peer-1/index.db*
+expect_status 0 "$lyre" log reindex long --peer 1
+expect_status 0 "$lyre" log verify long
+expect_status 0 "$lyre" log compact long --keep 60
+expect_said "nothing to do: the logs have W of clocks 240 to 300"
+expect_status 2 "$lyre" log compact long
+expect_said "--keep is missing"
+
+echo "a run goes on from its snapshot, with the bits it would have had"
+for mode in bsp pipeline:3; do
+    for multicast in all random:1; do
+        rm -rf cut whole
+        train --data train.svm --run cut --clocks 160 --segment-size 64K \
+            --consistency $mode --multicast $multicast --select svd:4
+        cp -r cut whole
+        expect_status 0 "$lyre" log compact cut --keep 0
+        check "resume" "$lyre" resume cut --clocks 200 --threads 1 --quiet
+        check "resume" "$lyre" resume whole --clocks 200 --threads 1 --quiet
+        for p in 0 3; do
+            [ "$(last_digest cut $p)" = "$(last_digest whole $p)" ] ||
+                fail "$mode $multicast: peer $p is another model"
+        done
+        expect_status 0 "$lyre" log verify cut
+    done
+done
+
+echo "killed while it compacts, nothing is lost"
+train --data train.svm --run killed --clocks 600 --segment-size 64K
+want=$(last_digest killed 0)
+for i in 1 2 3 4 5 6 7 8; do
+    "$lyre" log compact killed --keep $((500 - 50 * i)) --threads 1 \
+        >/dev/null 2>&1 &
+    sleep 0.0$i
+    kill -9 $! 2>/dev/null || true
+    wait $! 2>/dev/null || true
+    expect_status 0 "$lyre" log verify killed
+    [ "$(last_digest killed 0)" = "$want" ] || fail "lost at $i"
+done
+expect_status 0 "$lyre" log compact killed --keep 5
+[ "$(last_digest killed 0)" = "$want" ] || fail "lost at the end"
+[ -z "$(find killed -name '*.partial')" ] || fail "leftovers"
