@@ -22,7 +22,8 @@ enum rng_purpose {
     RNG_SELECT,      /* Which pairs are chosen. */
     RNG_SPLIT,       /* Which rows of a data set are for testing. */
     RNG_NETWORK,     /* Delay and loss of the simulated network. */
-    RNG_TEST         /* Anything in a test. */
+    RNG_TEST,        /* Anything in a test. */
+    RNG_RING         /* Places of members and keys on a ring of ps/. */
 };
 
 /* The stream of @purpose with up to two more numbers that tell apart streams
