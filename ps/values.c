@@ -64,6 +64,11 @@ static uint32_t n_below(const struct ps_values *v, uint64_t key)
     return low;
 }
 
+uint32_t ps_values_count(const struct ps_values *v, uint32_t begin, uint32_t n)
+{
+    return n_below(v, (uint64_t)begin + n) - n_below(v, begin);
+}
+
 int ps_values_cut(struct ps_values *v,
                   const struct ps_values *from,
                   uint32_t begin,

@@ -51,6 +51,9 @@ int ps_values_cut(struct ps_values *v,
                   uint32_t begin,
                   uint32_t n);
 
+/* How many have keys in [@begin, @begin + @n). */
+uint32_t ps_values_count(const struct ps_values *v, uint32_t begin, uint32_t n);
+
 /* All floats are finite. */
 bool ps_values_finite(const struct ps_values *v);
 
