@@ -31,7 +31,8 @@ enum train_mode {
     TRAIN_BSP,      /* All batches of clock c are here; those, in rank order. */
     TRAIN_PIPELINE, /* All of clock c - s; exactly those, in rank order. */
     TRAIN_SSP,      /* All of clock c - s - 1; whatever arrived, as it came. */
-    TRAIN_ASP,      /* Always; whatever arrived, as it came. */
+    TRAIN_ASP,      /* Always, but see train/worker.h; whatever arrived, as it
+                     * came. */
     TRAIN_ADAPTIVE, /* As ssp, with s chosen between bounds: train/spread.h. */
     TRAIN_MODE_COUNT
 };

@@ -77,6 +77,9 @@ static uint64_t needed(const struct train_worker *w)
         break;
     case TRAIN_ASP:
     case TRAIN_MODE_COUNT:
+        limit = w->clock + 1 > TRAIN_WINDOW / 2
+                    ? w->clock + 1 - TRAIN_WINDOW / 2
+                    : 0;
         break;
     }
     return train_delivery_complete(&w->o.delivery, limit);
