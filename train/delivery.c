@@ -8,6 +8,11 @@ static bool to_all(const struct train_delivery *d)
     return p2p_multicast_fan_out(&d->schedule) + 1 >= d->schedule.n_peers;
 }
 
+bool train_delivery_leaves_out(const struct train_delivery *d)
+{
+    return d->repair == TRAIN_REPAIR_NONE && !to_all(d);
+}
+
 bool train_delivery_eager(const struct train_delivery *d,
                           p2p_peer p,
                           p2p_peer q,
@@ -16,12 +21,40 @@ bool train_delivery_eager(const struct train_delivery *d,
     return to_all(d) || p2p_multicast_sends(&d->schedule, VIEW, p, clock, q);
 }
 
+bool train_delivery_reaches(const struct train_delivery *d,
+                            p2p_peer p,
+                            p2p_peer q,
+                            uint64_t clock)
+{
+    return p == q || !train_delivery_leaves_out(d) ||
+           train_delivery_eager(d, p, q, clock);
+}
+
+uint64_t train_delivery_next(const struct train_delivery *d,
+                             p2p_peer p,
+                             p2p_peer q,
+                             uint64_t clock)
+{
+    bool neighbour = q == (p + 1) % d->schedule.n_peers;
+
+    if (p == q || neighbour || !train_delivery_leaves_out(d)) {
+        return clock;
+    }
+    if (p2p_multicast_fan_out(&d->schedule) == 1) { /* Never. */
+        return clock < d->last_clock ? d->last_clock : clock;
+    }
+    while (clock < d->last_clock && !train_delivery_eager(d, p, q, clock)) {
+        clock++;
+    }
+    return clock;
+}
+
 uint64_t train_delivery_group_end(const struct train_delivery *d,
                                   uint64_t clock)
 {
     uint64_t end;
 
-    if (to_all(d)) {
+    if (to_all(d) || train_delivery_leaves_out(d)) {
         return clock + 1;
     }
     end = (clock / d->lazy + 1) * d->lazy;
@@ -34,13 +67,43 @@ bool train_delivery_due(const struct train_delivery *d,
                         uint64_t clock,
                         uint64_t computed)
 {
-    return clock < computed &&
-           (train_delivery_group_end(d, clock) <= computed ||
-            train_delivery_eager(d, p, q, clock));
+    if (clock >= computed) {
+        return false;
+    }
+    return (!train_delivery_leaves_out(d) &&
+            train_delivery_group_end(d, clock) <= computed) ||
+           train_delivery_eager(d, p, q, clock);
 }
 
 uint64_t train_delivery_complete(const struct train_delivery *d, uint64_t limit)
 {
-    return to_all(d) || limit >= d->last_clock ? limit
-                                               : limit / d->lazy * d->lazy;
+    return to_all(d) || train_delivery_leaves_out(d) || limit >= d->last_clock
+               ? limit
+               : limit / d->lazy * d->lazy;
+}
+
+float train_delivery_factor(const struct train_delivery *d,
+                            p2p_peer p,
+                            p2p_peer q)
+{
+    return p == q || !train_delivery_leaves_out(d)
+               ? 1
+               : p2p_multicast_scale(&d->schedule, p, q);
+}
+
+bool train_delivery_note(const struct train_delivery *d,
+                         p2p_peer p,
+                         p2p_peer q,
+                         struct train_window *ahead,
+                         uint64_t *have,
+                         uint64_t clock)
+{
+    if (!train_delivery_reaches(d, p, q, clock) ||
+        !train_window_put(ahead, *have, clock)) {
+        return false;
+    }
+    while (train_window_take(ahead, *have)) {
+        *have = train_delivery_next(d, p, q, *have + 1);
+    }
+    return true;
 }

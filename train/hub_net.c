@@ -64,6 +64,7 @@ body_of(struct train_hub *h, const struct train_action *a, struct blob **body)
     case TRAIN_ACTION_GROUP:
         return group_of(h, a, body);
     case TRAIN_ACTION_ASK:
+        m.origin = a->peer;
         *body = train_msg_encode(TRAIN_MSG_WANT, &m);
         break;
     case TRAIN_ACTION_DIGEST:

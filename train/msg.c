@@ -6,7 +6,7 @@
 #include "core/buf.h"
 #include "sv/record.h"
 
-#define WANT_SIZE   16
+#define WANT_SIZE   20
 #define DIGEST_SIZE 24
 #define STOP_SIZE   12 /* Before the text. */
 
@@ -29,6 +29,7 @@ struct blob *train_msg_encode(enum train_msg_type type,
     le_put_u64(b->data, m->clock);
     if (type == TRAIN_MSG_WANT) {
         le_put_u64(b->data + 8, m->until);
+        le_put_u32(b->data + 16, m->origin);
     } else if (type == TRAIN_MSG_DIGEST) {
         le_put_u64(b->data + 8, m->digest.high);
         le_put_u64(b->data + 16, m->digest.low);
@@ -151,6 +152,7 @@ int train_msg_decode(struct train_msg *m,
         }
         m->clock = le_u64(body->data);
         m->until = le_u64(body->data + 8);
+        m->origin = le_u32(body->data + 16);
         return 0;
     case TRAIN_MSG_DIGEST:
         if (size != DIGEST_SIZE) {

@@ -1,15 +1,18 @@
 /* What engines tell one another: the types and bodies of messages.
  *
  *     BATCH    the records of one or more clocks of the sender, clocks
- * ascending, for each clock one per matrix, in order WANT     u64 clock, u64
- * until: send your batches of [clock, until) again DIGEST   u64 clock, u64
- * high, u64 low ACK      no body: the header's ack is all DONE     no body: I
- * have everything and am through STOP     u64 clock, u32 code (negated), text:
- * why I stop
+ *              ascending, for each clock one per matrix, in order
+ *     WANT     u64 clock, u64 until, u32 origin: send the batches of origin of
+ *              [clock, until) again
+ *     DIGEST   u64 clock, u64 high, u64 low
+ *     ACK      no body: the header's ack is all
+ *     DONE     no body: I have everything and am through
+ *     STOP     u64 clock, u32 code (negated), text: why I stop
  *
  * Integers are little-endian. The ack of every message says in its low 53 bits
- * the clock below which the sender has all batches of the receiver, and in the
- * others, under adaptive staleness, the sender's pace (train/spread.h).
+ * the clock below which the sender has all batches of the receiver that ever
+ * come to it, and in the others, under adaptive staleness, the sender's pace
+ * (train/spread.h).
  */
 
 #ifndef TRAIN_MSG_H_
@@ -55,6 +58,7 @@ static inline unsigned train_msg_ack_pace(uint64_t ack)
 struct train_msg {
     uint64_t clock;        /* Of a BATCH: the first. */
     uint64_t until;        /* WANT. */
+    uint32_t origin;       /* WANT. */
     struct hash128 digest; /* DIGEST. */
     int reason;            /* STOP: a code of core/err.h. */
     char why[256];         /* STOP. */

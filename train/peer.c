@@ -126,7 +126,9 @@ static int begin_again(struct peer *p, struct err *e)
 /* Which batches of whom are in W_clock: those that the log says. */
 static int find_applied(struct peer *p, uint64_t clock, struct err *e)
 {
-    uint32_t n = p->replica.run.n_peers;
+    const struct train_delivery d =
+        train_run_delivery(&p->replica.run, p->last_clock);
+    uint32_t n = p->replica.run.n_peers, self = p->o->rank;
     struct ckpt_applied_list list;
     int rc;
 
@@ -134,6 +136,9 @@ static int find_applied(struct peer *p, uint64_t clock, struct err *e)
     p->ahead = calloc(n, sizeof *p->ahead);
     if (p->applied == NULL || p->ahead == NULL) {
         return err_set(e, ERR_NOMEM, "clocks of %u peers", n);
+    }
+    for (uint32_t q = 0; q < n; q++) {
+        p->applied[q] = train_delivery_next(&d, q, self, 0);
     }
     rc = ckpt_reader_applied(p->replica.reader, clock, &list, e);
     if (rc != 0) {
@@ -146,11 +151,11 @@ static int find_applied(struct peer *p, uint64_t clock, struct err *e)
         if (a->origin >= n) {
             continue;
         }
-        p->applied[a->origin] = c;
+        p->applied[a->origin] = train_delivery_next(&d, a->origin, self, c);
         for (; c < a->next; c++) {
             if (ckpt_applied_has(a, c)) {
-                train_window_add(&p->ahead[a->origin], &p->applied[a->origin],
-                                 c);
+                train_delivery_note(&d, a->origin, self, &p->ahead[a->origin],
+                                    &p->applied[a->origin], c);
             }
         }
     }

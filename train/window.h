@@ -23,22 +23,26 @@ static inline bool train_window_has(const struct train_window *w,
     return (w->bits[slot / 64] >> slot % 64 & 1) != 0;
 }
 
-/* Add @clock, which is not below *all, and move *all up behind what is there
- * without a gap. Adding one that is there, or too far above, changes nothing
- * and returns false. */
+/* Add @clock to those that came at or above @all. One that is there, that is
+ * below @all or too far above it changes nothing and returns false. */
 static inline bool
-train_window_add(struct train_window *w, uint64_t *all, uint64_t clock)
+train_window_put(struct train_window *w, uint64_t all, uint64_t clock)
 {
-    if (clock < *all || clock >= *all + TRAIN_WINDOW ||
+    if (clock < all || clock >= all + TRAIN_WINDOW ||
         train_window_has(w, clock)) {
         return false;
     }
     w->bits[clock % TRAIN_WINDOW / 64] |= (uint64_t)1 << clock % 64;
-    while (train_window_has(w, *all)) {
-        w->bits[*all % TRAIN_WINDOW / 64] &= ~((uint64_t)1 << *all % 64);
-        ++*all;
-    }
     return true;
+}
+
+/* Take @clock out again. Return whether it was there. */
+static inline bool train_window_take(struct train_window *w, uint64_t clock)
+{
+    bool has = train_window_has(w, clock);
+
+    w->bits[clock % TRAIN_WINDOW / 64] &= ~((uint64_t)1 << clock % 64);
+    return has;
 }
 
 #endif /* TRAIN_WINDOW_H_ */

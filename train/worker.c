@@ -65,7 +65,9 @@ int train_worker_create(struct train_worker **worker,
     if (o->n_peers == 0 || o->n_peers > TRAIN_PEERS_MAX ||
         o->self >= o->n_peers || o->first_clock > o->delivery.last_clock ||
         o->staleness > TRAIN_STALENESS_MAX ||
-        o->delivery.last_clock >> (64 - SPREAD_PACE_BITS) != 0) {
+        o->delivery.last_clock >> (64 - SPREAD_PACE_BITS) != 0 ||
+        (train_delivery_leaves_out(&o->delivery) &&
+         (o->mode == TRAIN_BSP || o->mode == TRAIN_PIPELINE))) {
         return err_set(
             e, ERR_INVALID, "peer %u of %u from clock %" PRIu64 " to %" PRIu64,
             o->self, o->n_peers, o->first_clock, o->delivery.last_clock);
@@ -88,7 +90,8 @@ int train_worker_create(struct train_worker **worker,
     for (p2p_peer p = 0; p < o->n_peers; p++) {
         struct member *m = &w->members[p];
         m->applied = o->applied != NULL ? o->applied[p] : o->first_clock;
-        m->have = m->newest = m->applied;
+        m->have = train_delivery_next(&o->delivery, p, o->self, m->applied);
+        m->newest = o->first_clock;
         if (o->ahead != NULL) {
             m->ahead = o->ahead[p]; /* Need not come again. */
         }
@@ -96,7 +99,8 @@ int train_worker_create(struct train_worker **worker,
     w->members[o->self].have = o->first_clock;
     w->released = w->members[o->self].applied;
     for (p2p_peer p = 0; p < o->n_peers; p++) {
-        w->members[p].acked = w->released;
+        w->members[p].acked =
+            train_delivery_next(&o->delivery, o->self, p, w->released);
     }
     if (o->first_clock == o->delivery.last_clock) {
         w->state = ENDING;
@@ -202,8 +206,7 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
         if (train_worker_is_other(w, p)) {
             train_worker_deliver(w, p);
         }
-        w->members[p].patient_ns = ev->now_ns;
-        w->members[p].n_asked = 0;
+        train_worker_wait_for(w, p, train_worker_lacks(w, p));
     }
     w->state = AT_GATE;
     train_worker_try_close(w);
@@ -305,8 +308,8 @@ static void on_gone(struct train_worker *w, const struct train_event *ev)
         return;
     }
     stop(w, ERR_UNREACHABLE, ev->peer,
-         "peer %u is gone since clock %" PRIu64 ": %s", ev->peer, m->have,
-         left ? "it left" : ev->why);
+         "peer %u is gone since clock %" PRIu64 ": %s", ev->peer,
+         m->have < m->newest ? m->have : m->newest, left ? "it left" : ev->why);
 }
 
 static void on_stop(struct train_worker *w, const struct train_event *ev)

@@ -20,9 +20,17 @@
  * are up to L clocks behind. In ssp, adaptive and asp whatever came is applied
  * at the next gate, and only the bound of ssp waits for whole groups.
  *
+ * Where a schedule leaves some out for good (train/delivery.h: repair none),
+ * whatever is said here of all batches of a peer means those that reach us. The
+ * bound of ssp then holds from neighbour to neighbour: p + 1 gets every batch
+ * of p, so that no two peers are further apart than P - 1 times the bound. In
+ * bsp and pipeline it cannot be.
+ *
  * A peer keeps its own batches until all others have them, and does not run
  * further ahead of the slowest acknowledgement than TRAIN_WINDOW / 2 clocks, in
- * any mode: that bounds the memory of all.
+ * any mode: that bounds the memory of all. Nor does it run further ahead than
+ * that of what came of the slowest, in asp either: at the last gate it waits
+ * for all, and must be able to hold what comes until then.
  */
 
 #ifndef TRAIN_WORKER_H_
@@ -59,7 +67,8 @@ struct train_worker_options {
 enum train_event_kind {
     TRAIN_EVENT_OWN = 1, /* The batches of the clock are computed. */
     TRAIN_EVENT_BATCH,   /* A batch of peer, of clock, has arrived. */
-    TRAIN_EVENT_ACK,     /* peer has our batches with clock < clock. */
+    TRAIN_EVENT_ACK,     /* peer has our batches with clock < clock, but for
+                          * those that never come to it. */
     TRAIN_EVENT_WANT,    /* peer asks for our batches of [clock, until). */
     TRAIN_EVENT_DIGEST,  /* Digest of peer (or our own) at clock. Our own of
                           * last_clock also says that all is applied. */
@@ -138,7 +147,8 @@ uint32_t train_worker_staleness(const struct train_worker *w);
 /* In adaptive, how long our clocks take: what acks carry, too. Else 0. */
 unsigned train_worker_pace(const struct train_worker *w);
 
-/* All batches of @peer below this clock are here: what acks carry. */
+/* All batches of @peer below this clock are here, as far as they ever come (see
+ * train_delivery_next()): what acks carry. */
 uint64_t train_worker_have(const struct train_worker *w, p2p_peer peer);
 
 /* A CLOSE or END waits to be taken. */

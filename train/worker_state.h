@@ -19,16 +19,19 @@ struct digest {
 
 /* What we know of one peer. For ourselves, have is what we computed. */
 struct member {
-    uint64_t have;    /* Its batches below this clock are here. */
+    uint64_t have;    /* Its batches below this clock are here, as far as they
+                       * ever come; that of this clock is one that comes. */
     uint64_t newest;  /* It has computed all clocks below this, as we know. */
     uint64_t applied; /* In order: its batches below this clock were handed to
                        * apply. Else how many were. */
-    uint64_t acked;   /* Our batches below this clock are there. */
+    uint64_t acked;   /* Our batches below this clock are there, likewise. */
     struct train_window ahead; /* Came, but are not below have. */
     uint64_t patient_ns;       /* Since when we wait for something of it. */
     unsigned n_asked;          /* How often we asked since the last one came. */
     bool ack_owed;
-    uint64_t ack_owed_ns; /* Since when. */
+    uint64_t ack_owed_ns;    /* Since when, */
+    uint64_t ack_owed_clock; /* and since which clock of ours. */
+    unsigned n_owed;         /* Batches that came since. */
     bool done;
     bool bye;
     unsigned pace; /* As it said; 0: not yet. */
@@ -109,6 +112,13 @@ void train_worker_release(struct train_worker *w);
 
 /* Send the batch of this clock to @p now, or with its group. */
 void train_worker_deliver(struct train_worker *w, p2p_peer p);
+
+/* There is something of @p that should be here: a batch, or an acknowledgement
+ * that lets us go on. */
+bool train_worker_lacks(const struct train_worker *w, p2p_peer p);
+
+/* Begin to wait for what should be here of @peer, unless we did so @already. */
+void train_worker_wait_for(struct train_worker *w, p2p_peer peer, bool already);
 
 /* Events. */
 int train_worker_on_batch(struct train_worker *w, const struct train_event *ev);

@@ -8,20 +8,19 @@
 /* Patience doubles so many times while asking brings nothing. */
 #define RETRY_DOUBLINGS_MAX 5
 
-void train_worker_deliver(struct train_worker *w, p2p_peer p)
+/* An acknowledgement goes alone when so many batches, or own clocks, have come
+ * since the last: whoever sends to us, but is seldom sent anything, may not run
+ * far ahead of it. */
+#define ACK_BATCHES (TRAIN_WINDOW / 8)
+#define ACK_CLOCKS  (TRAIN_WINDOW / 8)
+
+/* Send what @p was not sent at once of the group that this clock ends. */
+static void deliver_group(struct train_worker *w, p2p_peer p, uint64_t end)
 {
     const struct train_delivery *d = &w->o.delivery;
-    uint64_t first = w->clock, end = train_delivery_group_end(d, w->clock);
-    bool eager = train_delivery_eager(d, w->o.self, p, w->clock);
-    bool late = !eager;
+    uint64_t first = w->clock;
+    bool late = !train_delivery_eager(d, w->o.self, p, first);
 
-    if (eager) {
-        log_trace(w->o.log, "send clock %" PRIu64 " to peer %u", w->clock, p);
-        train_worker_tell(w, TRAIN_ACTION_SEND, p, w->clock, 0);
-    }
-    if (w->clock + 1 != end) {
-        return;
-    }
     while (first > w->o.first_clock &&
            train_delivery_group_end(d, first - 1) == end) {
         first--;
@@ -34,13 +33,54 @@ void train_worker_deliver(struct train_worker *w, p2p_peer p)
     }
 }
 
+void train_worker_deliver(struct train_worker *w, p2p_peer p)
+{
+    const struct train_delivery *d = &w->o.delivery;
+    const struct member *m = &w->members[p];
+    uint64_t end = train_delivery_group_end(d, w->clock);
+
+    if (train_delivery_eager(d, w->o.self, p, w->clock)) {
+        log_trace(w->o.log, "send clock %" PRIu64 " to peer %u", w->clock, p);
+        train_worker_tell(w, TRAIN_ACTION_SEND, p, w->clock, 0);
+    }
+    if (w->clock + 1 == end && !train_delivery_leaves_out(d)) {
+        deliver_group(w, p, end);
+    }
+    if (m->ack_owed && w->clock >= m->ack_owed_clock + ACK_CLOCKS) {
+        train_worker_tell(w, TRAIN_ACTION_ACK, p, m->have, 0);
+    }
+}
+
+void train_worker_wait_for(struct train_worker *w, p2p_peer peer, bool already)
+{
+    if (!already) {
+        w->members[peer].patient_ns = w->now_ns;
+        w->members[peer].n_asked = 0;
+    }
+}
+
+/* Something came that @peer wants to hear of. What is sent to it carries an
+ * acknowledgement; else that goes alone, in a while. */
+static void owe(struct train_worker *w, p2p_peer peer)
+{
+    struct member *m = &w->members[peer];
+
+    if (!m->ack_owed) {
+        m->ack_owed = true;
+        m->ack_owed_ns = w->now_ns;
+        m->ack_owed_clock = w->clock;
+        m->n_owed = 0;
+    }
+}
+
 /* Note that a batch came. False: it cannot be, or came before. */
 static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
 {
     struct member *m = &w->members[peer];
 
     if (peer == w->o.self || clock >= w->o.delivery.last_clock ||
-        !train_window_add(&m->ahead, &m->have, clock)) {
+        !train_delivery_note(&w->o.delivery, peer, w->o.self, &m->ahead,
+                             &m->have, clock)) {
         return false;
     }
     train_worker_arrive(w, peer, clock);
@@ -53,47 +93,58 @@ static bool receive(struct train_worker *w, p2p_peer peer, uint64_t clock)
 int train_worker_on_batch(struct train_worker *w, const struct train_event *ev)
 {
     struct member *m = &w->members[ev->peer];
+    bool lacked = train_worker_lacks(w, ev->peer);
+    uint64_t have = m->have;
 
-    if (!m->ack_owed) {
-        m->ack_owed = true;
-        m->ack_owed_ns = ev->now_ns;
-    }
+    owe(w, ev->peer);
     if (!receive(w, ev->peer, ev->clock)) {
         return ERR_INVALID;
     }
-    m->patient_ns = ev->now_ns;
-    m->n_asked = 0;
+    train_worker_wait_for(w, ev->peer, lacked && m->have == have);
     log_trace(w->o.log, "batch of peer %u, clock %" PRIu64, ev->peer,
               ev->clock);
+    if (++m->n_owed >= ACK_BATCHES) {
+        train_worker_tell(w, TRAIN_ACTION_ACK, ev->peer, m->have, 0);
+    }
     train_worker_try_close(w);
     return 0;
 }
 
+/* What never comes to a peer counts as there, at both ends: it may say so of
+ * clocks that we have not computed. */
 void train_worker_on_ack(struct train_worker *w, const struct train_event *ev)
 {
+    const struct train_delivery *d = &w->o.delivery;
     struct member *m = &w->members[ev->peer];
+    p2p_peer self = w->o.self;
+    uint64_t have = w->members[self].have;
 
     m->pace = ev->pace != 0 ? ev->pace : m->pace;
-    if (ev->clock > m->acked && ev->clock <= w->members[w->o.self].have) {
-        m->acked = ev->clock;
-        train_worker_try_close(w);
-        train_worker_release(w);
+    if (ev->clock <= m->acked ||
+        (ev->clock > have &&
+         ev->clock > train_delivery_next(d, self, ev->peer, have))) {
+        return;
     }
+    m->acked = train_delivery_next(d, self, ev->peer, ev->clock);
+    train_worker_try_close(w);
+    train_worker_release(w);
 }
 
 void train_worker_on_want(struct train_worker *w, const struct train_event *ev)
 {
-    struct member *m = &w->members[ev->peer];
-    uint64_t until = w->members[w->o.self].have;
+    const struct train_delivery *d = &w->o.delivery;
+    p2p_peer self = w->o.self;
+    uint64_t until = w->members[self].have, c = ev->clock;
 
     if (ev->until < until) {
         until = ev->until;
     }
-    if (!m->ack_owed) {
-        m->ack_owed = true; /* What is sent carries one; else it goes alone. */
-        m->ack_owed_ns = ev->now_ns;
+    if (until > c && until - c > ASK_MAX) {
+        until = c + ASK_MAX;
     }
-    for (uint64_t c = ev->clock; c < until && c < ev->clock + ASK_MAX; c++) {
+    owe(w, ev->peer);
+    for (c = train_delivery_next(d, self, ev->peer, c); c < until;
+         c = train_delivery_next(d, self, ev->peer, c + 1)) {
         log_trace(w->o.log, "peer %u wants clock %" PRIu64, ev->peer, c);
         train_worker_tell(w, TRAIN_ACTION_SEND, ev->peer, c, 1);
     }
@@ -108,9 +159,7 @@ static uint64_t patience_ns(const struct train_worker *w,
     return w->o.retry_ns << doublings;
 }
 
-/* There is something of @p that should be here: a batch, or an acknowledgement
- * that lets us go on. */
-static bool lacks(const struct train_worker *w, p2p_peer p)
+bool train_worker_lacks(const struct train_worker *w, p2p_peer p)
 {
     const struct member *m = &w->members[p];
 
@@ -127,7 +176,8 @@ void train_worker_on_tick(struct train_worker *w, const struct train_event *ev)
         if (!train_worker_is_other(w, p)) {
             continue;
         }
-        if (lacks(w, p) && ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
+        if (train_worker_lacks(w, p) &&
+            ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
             m->patient_ns = ev->now_ns;
             m->n_asked++;
             log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
@@ -156,7 +206,8 @@ uint64_t train_worker_due_ns(const struct train_worker *w)
         if (!train_worker_is_other(w, p)) {
             continue;
         }
-        if (lacks(w, p) && m->patient_ns + patience_ns(w, m) < due) {
+        if (train_worker_lacks(w, p) &&
+            m->patient_ns + patience_ns(w, m) < due) {
             due = m->patient_ns + patience_ns(w, m);
         }
         if (m->ack_owed && m->ack_owed_ns + w->o.retry_ns / 2 < due) {

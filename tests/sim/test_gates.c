@@ -307,6 +307,183 @@ static void test_asp_applies_eager_batches_as_they_come(void **state)
     cluster_tear_down(&cluster);
 }
 
+static bool reaches(p2p_peer p, p2p_peer q, uint64_t clock)
+{
+    struct p2p_multicast m = {.kind = cluster.o.multicast,
+                              .fan_out = cluster.o.fan_out,
+                              .seed = cluster.o.net.seed,
+                              .n_peers = cluster.n};
+
+    return p == q || p2p_multicast_sends(&m, 0, p, clock, q);
+}
+
+/* Every peer sends to Q at once, in every clock, whatever becomes of the
+ * others. */
+static void test_eager_messages_are_p_times_q_a_clock(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        struct cluster_options o = SLOW_PEER;
+        uint64_t eager = 0, all = 0;
+        o.net.n_peers = 7;
+        o.mode = TRAIN_SSP;
+        o.staleness = 2;
+        memset(o.compute_ns, 0, sizeof o.compute_ns);
+        o.clocks = 60;
+        o.multicast = P2P_MULTICAST_RANDOM + (enum p2p_multicast_kind)(i % 3);
+        o.fan_out = o.multicast == P2P_MULTICAST_RING ? 0 : 3;
+        o.repair = i < 3 ? TRAIN_REPAIR_LAZY : TRAIN_REPAIR_NONE;
+        o.lazy = 4;
+        cluster_set_up(&cluster, &o);
+        cluster_run(&cluster, 60 * CLOCK_S);
+        assert_true(cluster_ended(&cluster));
+        for (p2p_peer p = 0; p < 7; p++) {
+            eager += cluster.nodes[p].n_eager;
+            all += cluster.nodes[p].n_batch_msgs;
+            assert_int_equal(cluster.nodes[p].n_asked, 0);
+        }
+        assert_int_equal(eager, 7 * 60 * (o.fan_out == 0 ? 1 : 3));
+        if (o.repair == TRAIN_REPAIR_NONE) {
+            assert_int_equal(all, eager);
+        } else {
+            assert_true(all > eager);
+        }
+        cluster_tear_down(&cluster);
+    }
+}
+
+/* The ring without repair: each hears its left neighbour and nobody else, and
+ * waits for nobody else. Peer 2 is slow; peer 3 waits for it, peer 0 for peer
+ * 3, and so on, each s clocks ahead of the one before. */
+static void test_ssp_without_repair_waits_along_the_ring(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.net.n_peers = 4;
+    o.mode = TRAIN_SSP;
+    o.staleness = 1;
+    o.clocks = 100;
+    o.compute_ns[0] = o.compute_ns[1] = o.compute_ns[3] = MS;
+    o.multicast = P2P_MULTICAST_RING;
+    o.repair = TRAIN_REPAIR_NONE;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 20 * MS);
+    /* Clock s + 1 of a peer wants clock 0 of the one before, which takes 30 ms
+     * at peer 2; and clock c + s + 1 wants clock c, which the one before has
+     * computed when it stands at its gate. */
+    assert_int_equal(cluster.nodes[2].clock, 0);
+    assert_int_equal(cluster.nodes[3].clock, 2);
+    assert_int_equal(cluster.nodes[0].clock, 5);
+    assert_int_equal(cluster.nodes[1].clock, 8);
+    cluster_run(&cluster, 60 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 4; p++) {
+        for (p2p_peer q = 0; q < 4; q++) {
+            assert_int_equal(cluster.nodes[p].n_applied[q],
+                             p == q || p == (q + 1) % 4 ? 100 : 0);
+        }
+        assert_int_equal(cluster.nodes[p].n_asked, 0);
+    }
+    cluster_tear_down(&cluster);
+}
+
+/* What was for a peer and is lost is asked for; what was not for it never
+ * comes, not even then. */
+static void test_without_repair_a_cut_link_is_made_up_for(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.net.n_peers = 6;
+    o.mode = TRAIN_SSP;
+    o.staleness = 1;
+    o.clocks = 40;
+    o.multicast = P2P_MULTICAST_RANDOM;
+    o.fan_out = 3;
+    o.repair = TRAIN_REPAIR_NONE;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 5 * MS);
+    for (p2p_peer p = 0; p < 6; p++) {
+        p2p_sim_cut(cluster.net, 2, p);
+    }
+    cluster_run(&cluster, 500 * MS);
+    assert_int_equal(cluster.nodes[3].clock, 2); /* It waits for clock 0. */
+    for (p2p_peer p = 0; p < 6; p++) {
+        p2p_sim_mend(cluster.net, 2, p);
+    }
+    cluster_run(&cluster, 60 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    assert_true(cluster.nodes[3].n_asked > 0);
+    for (p2p_peer p = 0; p < 6; p++) {
+        for (p2p_peer q = 0; q < 6; q++) {
+            for (uint64_t c = 0; c < 40; c++) {
+                assert_int_equal(cluster_has(&cluster, p, q, c),
+                                 reaches(q, p, c));
+            }
+        }
+    }
+    cluster_tear_down(&cluster);
+}
+
+/* Who is hardly ever sent anything must be acknowledged all the same, long
+ * before its window is full: nobody asks, nobody waits. */
+static void test_one_way_senders_are_acknowledged_in_time(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.net.n_peers = 5;
+    o.mode = TRAIN_ASP;
+    o.clocks = 3 * TRAIN_WINDOW;
+    o.multicast = P2P_MULTICAST_RING;
+    o.repair = TRAIN_REPAIR_NONE;
+    o.retry_ns = 3600 * CLOCK_S;
+    for (p2p_peer p = 0; p < 5; p++) {
+        o.compute_ns[p] = MS;
+    }
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, (3 * TRAIN_WINDOW - 1) * MS);
+    for (p2p_peer p = 0; p < 5; p++) {
+        assert_int_equal(cluster.nodes[p].clock, 3 * TRAIN_WINDOW - 2);
+    }
+    cluster_tear_down(&cluster);
+}
+
+/* All that one peer sends another is lost, so that no batch tells of those
+ * before: both stand at the window when the link is mended. */
+static void test_without_repair_a_full_window_is_made_up_for(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+    uint64_t lost = 2; /* From 5 ms on. */
+
+    (void)state;
+    o.net.n_peers = 4;
+    o.mode = TRAIN_ASP;
+    o.clocks = 2 * TRAIN_WINDOW;
+    o.multicast = P2P_MULTICAST_RANDOM;
+    o.fan_out = 2;
+    o.repair = TRAIN_REPAIR_NONE;
+    for (p2p_peer p = 0; p < 4; p++) {
+        o.compute_ns[p] = 2 * MS;
+    }
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 5 * MS); /* They have met. */
+    while (!reaches(0, 2, lost)) {
+        lost++;
+    }
+    p2p_sim_cut(cluster.net, 0, 2);
+    cluster_run(&cluster, 800 * MS);
+    assert_false(cluster_has(&cluster, 2, 0, lost));
+    assert_int_equal(cluster.nodes[0].clock, lost + TRAIN_WINDOW / 2);
+    p2p_sim_mend(cluster.net, 0, 2);
+    cluster_run(&cluster, 1800 * MS);
+    assert_true(cluster_has(&cluster, 2, 0, lost));
+    cluster_run(&cluster, 60 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    cluster_tear_down(&cluster);
+}
+
 /* A lost batch is asked for again; nobody goes on without it. */
 static void test_a_cut_link_is_waited_for_and_made_up_for(void **state)
 {
@@ -356,6 +533,24 @@ static void test_asp_goes_on_after_all_stood_at_the_window(void **state)
     assert_true(cluster_ended(&cluster));
     assert_int_equal(cluster.nodes[0].n_applied[1], 2 * TRAIN_WINDOW);
     assert_int_equal(cluster.nodes[1].n_applied[0], 2 * TRAIN_WINDOW);
+    cluster_tear_down(&cluster);
+}
+
+/* A fast peer stands at its last gate while a slow one makes far more clocks
+ * than are held for one peer. */
+static void test_asp_ends_though_speeds_differ(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+
+    (void)state;
+    o.net.n_peers = 2;
+    o.mode = TRAIN_ASP;
+    o.clocks = 4 * TRAIN_WINDOW;
+    o.compute_ns[0] = MS;
+    o.compute_ns[1] = 8 * MS;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 600 * CLOCK_S);
+    assert_true(cluster_ended(&cluster));
     cluster_tear_down(&cluster);
 }
 
@@ -444,8 +639,14 @@ int main(void)
         cmocka_unit_test(test_adaptive_settles_and_comes_back),
         cmocka_unit_test(test_bsp_with_lazy_groups_is_equal_at_their_ends),
         cmocka_unit_test(test_asp_applies_eager_batches_as_they_come),
+        cmocka_unit_test(test_eager_messages_are_p_times_q_a_clock),
+        cmocka_unit_test(test_ssp_without_repair_waits_along_the_ring),
+        cmocka_unit_test(test_without_repair_a_cut_link_is_made_up_for),
+        cmocka_unit_test(test_one_way_senders_are_acknowledged_in_time),
+        cmocka_unit_test(test_without_repair_a_full_window_is_made_up_for),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
         cmocka_unit_test(test_asp_goes_on_after_all_stood_at_the_window),
+        cmocka_unit_test(test_asp_ends_though_speeds_differ),
         cmocka_unit_test(
             test_a_silent_peer_stops_all_others_who_say_since_when),
         cmocka_unit_test(test_replicas_that_differ_stop_the_job),

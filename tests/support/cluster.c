@@ -17,6 +17,7 @@ static void record(struct log *l, enum log_level level, const char *msg)
 
     (void)level;
     node->n_batch_msgs += strncmp(msg, "send ", 5) == 0;
+    node->n_eager += strncmp(msg, "send clock ", 11) == 0;
     node->n_asked += strncmp(msg, "ask ", 4) == 0;
     if (!c->telling || strncmp(msg, "clock ", 6) != 0) {
         return;
@@ -62,6 +63,7 @@ static void node_set_up(struct cluster *c, p2p_peer rank)
                                              .fan_out = c->o.fan_out,
                                              .seed = c->o.net.seed,
                                              .n_peers = c->n},
+                                .repair = c->o.repair,
                                 .lazy = c->o.lazy == 0 ? 1 : c->o.lazy,
                                 .last_clock = c->o.clocks},
                    .retry_ns =
@@ -80,7 +82,8 @@ static void node_set_up(struct cluster *c, p2p_peer rank)
     node->cluster = c;
     node->rank = rank;
     node->applied = calloc(c->o.clocks, sizeof *node->applied);
-    assert_non_null(node->applied);
+    node->has = calloc(c->n * c->o.clocks, sizeof *node->has);
+    assert_true(node->applied != NULL && node->has != NULL);
     assert_int_equal(train_hub_create(&node->hub, &o, NULL), 0);
     assert_int_equal(
         sv_state_init(&node->state, SV_PLAIN, 0, CLUSTER_K, CLUSTER_J, NULL),
@@ -108,6 +111,7 @@ void cluster_tear_down(struct cluster *c)
         train_hub_destroy(c->nodes[p].hub);
         sv_state_fini(&c->nodes[p].state);
         free(c->nodes[p].applied);
+        free(c->nodes[p].has);
     }
     sv_apply_destroy(c->apply);
     p2p_sim_destroy(c->net);
@@ -157,6 +161,14 @@ static void node_compute(struct cluster_node *node)
     node->at_gate = true;
 }
 
+bool cluster_has(const struct cluster *c,
+                 p2p_peer p,
+                 p2p_peer q,
+                 uint64_t clock)
+{
+    return c->nodes[p].has[q * c->o.clocks + clock];
+}
+
 static void node_apply(struct cluster_node *node,
                        const struct train_hub_item *it)
 {
@@ -177,6 +189,8 @@ static void node_apply(struct cluster_node *node,
         assert_int_equal(it->clock, node->n_applied[it->peer]);
     }
     node->n_applied[it->peer]++;
+    assert_false(cluster_has(node->cluster, node->rank, it->peer, it->clock));
+    node->has[it->peer * node->cluster->o.clocks + it->clock] = true;
     assert_int_equal(
         sv_apply_ops(node->cluster->apply, &node->state, &op, 1, NULL, NULL),
         0);

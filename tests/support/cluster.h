@@ -33,6 +33,7 @@ struct cluster_options {
     enum p2p_multicast_kind multicast; /* With fan_out and lazy: how batches */
     uint32_t fan_out;                  /* travel; all zero: to all at once. */
     uint32_t lazy;
+    enum train_repair repair;
     uint64_t compute_ns[CLUSTER_NODES_MAX]; /* Per clock; 0: 10 ms. */
     uint64_t digest_every;
     uint64_t timeout_ns; /* 0: an hour. */
@@ -53,9 +54,11 @@ struct cluster_node {
     bool frozen;       /* Does nothing, as if it were stopped. */
     uint64_t ready_ns; /* When computing is over. */
     uint64_t *applied; /* (clocks) how many batches each closing applied. */
+    bool *has;         /* (n, clocks) whose batch of which clock was applied. */
     uint64_t n_applied[CLUSTER_NODES_MAX]; /* By origin. */
     uint64_t
         n_batch_msgs;    /* It said that it sent so many batches and groups. */
+    uint64_t n_eager;    /* At once, of these. */
     uint64_t n_asked;    /* And asked so often. */
     uint64_t behind_max; /* Own clock minus the slowest peer's, ever. */
 };
@@ -81,6 +84,12 @@ bool cluster_ended(const struct cluster *c);
 
 /* Fail the test unless the story since the last call is @expected. */
 void cluster_expect(struct cluster *c, const char *expected);
+
+/* Whether node @p has applied the batch of @q of @clock. */
+bool cluster_has(const struct cluster *c,
+                 p2p_peer p,
+                 p2p_peer q,
+                 uint64_t clock);
 
 /* Whether the replicas of two nodes have the same bits. */
 bool cluster_equal(const struct cluster *c, p2p_peer a, p2p_peer b);

@@ -22,6 +22,7 @@ static void test_want_digest_and_stop_come_back(void **state)
 {
     struct train_msg in = {.clock = 1ull << 40,
                            .until = 77,
+                           .origin = 1000,
                            .digest = {.high = 1, .low = UINT64_MAX},
                            .reason = ERR_NOT_FINITE,
                            .why = "loss is nan"},
@@ -30,6 +31,7 @@ static void test_want_digest_and_stop_come_back(void **state)
     (void)state;
     blob_unref(round_trip(TRAIN_MSG_WANT, &in, &out));
     assert_true(out.clock == in.clock && out.until == 77);
+    assert_int_equal(out.origin, 1000);
     blob_unref(round_trip(TRAIN_MSG_DIGEST, &in, &out));
     assert_true(out.digest.high == 1 && out.digest.low == UINT64_MAX);
     blob_unref(round_trip(TRAIN_MSG_STOP, &in, &out));
