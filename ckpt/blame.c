@@ -13,6 +13,7 @@ struct source {
     size_t size;
     size_t first; /* Of its pairs, in all of them. */
     uint32_t n;
+    float factor; /* How many times it counts. */
     int rc;
 };
 
@@ -73,6 +74,9 @@ static void weigh_task(void *arg, size_t index, size_t thread)
     struct sv_record r;
 
     s->rc = sv_codec_decode(b, &r, s->data, s->size, &x->codec[thread], NULL);
+    if (s->rc == 0) {
+        sv_batch_scale(b, s->factor);
+    }
     for (uint32_t i = 0; s->rc == 0 && i < b->n; i++) {
         struct sv_vec v = sv_vecs_get(&b->v, i), u = sv_vecs_get(&b->u, i);
         double weight = fabs((double)b->coef[i]) * part_of(v, o->row);
@@ -95,7 +99,7 @@ static int add_source(struct blame *x,
                       struct err *e)
 {
     struct ckpt_blame *out = x->out;
-    struct source s = {.first = x->n_pairs};
+    struct source s = {.first = x->n_pairs, .factor = op->a};
     struct sv_record r;
     int rc = ckpt_reader_op(x->reader, clock, op, &s.data, &s.size, e);
 

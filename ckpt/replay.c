@@ -19,6 +19,7 @@ struct source {
     const struct sv_state *state; /* That it is for. */
     struct sv_batch *batch;
     struct sv_row_block *rows;
+    float factor;
     int rc;
 };
 
@@ -213,7 +214,7 @@ static int add_source(struct replay *x,
                       struct err *e)
 {
     struct part *part = &x->parts[op->matrix];
-    struct source s = {.state = &x->states[op->matrix]};
+    struct source s = {.state = &x->states[op->matrix], .factor = op->a};
     void *at = x->sources;
     int rc = reserve(&at, x->n_sources, &x->sources_room, sizeof s, e);
 
@@ -320,7 +321,11 @@ static int decode(struct replay *x, struct source *s, size_t t, struct err *e)
         }
         return rc;
     }
-    return sv_codec_decode(s->batch, &r, s->data, s->size, &x->scratch[t], e);
+    rc = sv_codec_decode(s->batch, &r, s->data, s->size, &x->scratch[t], e);
+    if (rc == 0 && s->factor != 1) {
+        sv_batch_scale(s->batch, s->factor);
+    }
+    return rc;
 }
 
 static void decode_task(void *arg, size_t index, size_t thread)

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OP_SIZE_MIN 3 /* Bytes: MIX with two one-byte numbers. */
+#define OP_SIZE_MIN 3  /* Bytes: MIX with two one-byte numbers. */
+#define SCALED      64 /* Goes with APPLY: a factor stands behind it. */
 
 void ckpt_step_init(struct ckpt_step *s)
 {
@@ -61,14 +62,18 @@ int ckpt_step_add(struct ckpt_step *s, const struct ckpt_op *op, struct err *e)
 
 static void put_op(struct buf *out, const struct ckpt_op *op)
 {
-    buf_put(out, &(uint8_t){(uint8_t)op->kind}, 1);
+    bool scaled = op->kind == SV_OP_APPLY && op->a != 1;
+    uint8_t kind = (uint8_t)(op->kind | (scaled ? SCALED : 0));
+
+    buf_put(out, &kind, 1);
     buf_put_varint(out, op->matrix);
     if (op->kind == SV_OP_APPLY) {
         buf_put_varint(out, op->origin);
         buf_put_varint(out, op->clock);
-    } else if (op->kind == SV_OP_MIX) {
+    }
+    if (op->kind == SV_OP_MIX) {
         buf_put_varint(out, op->sequence);
-    } else {
+    } else if (op->kind != SV_OP_APPLY || scaled) {
         uint8_t a[4];
         le_put_f32(a, op->a);
         buf_put(out, a, sizeof a);
@@ -129,11 +134,14 @@ static bool get_op(const uint8_t **p, const uint8_t *end, struct ckpt_op *op)
 {
     uint64_t matrix, origin = 0, clock = 0, sequence = 0;
     uint8_t kind;
+    bool scaled;
 
     if (*p == end) {
         return false;
     }
     kind = *(*p)++;
+    scaled = kind == (SV_OP_APPLY | SCALED);
+    kind = scaled ? SV_OP_APPLY : kind;
     if (!is_op(kind) || !buf_get_varint(p, end, &matrix) ||
         matrix > UINT16_MAX) {
         return false;
@@ -147,7 +155,10 @@ static bool get_op(const uint8_t **p, const uint8_t *end, struct ckpt_op *op)
         }
         op->origin = (uint32_t)origin;
         op->clock = clock;
-        return true;
+        op->a = 1;
+        if (!scaled) {
+            return true;
+        }
     }
     if (kind == SV_OP_MIX) {
         if (!buf_get_varint(p, end, &sequence) || sequence > UINT32_MAX) {
@@ -161,7 +172,7 @@ static bool get_op(const uint8_t **p, const uint8_t *end, struct ckpt_op *op)
     }
     op->a = le_f32(*p);
     *p += 4;
-    return true;
+    return !scaled || isfinite(op->a);
 }
 
 /* Columns that a newer writer has behind ours are skipped. */

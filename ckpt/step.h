@@ -9,10 +9,12 @@
  *
  *     varint n_ops, then for each op
  *         u8 kind (enum sv_op_kind), varint matrix, and
- *         APPLY: varint origin, varint clock of the batch
- *         MIX:   varint sequence of the record SV_RECORD_ROWS of this clock,
- *                this peer and this matrix
- *         else:  f32 a
+ *         APPLY:      varint origin, varint clock of the batch
+ *         APPLY | 64: varint origin, varint clock, f32 factor: the batch counts
+ *                     so many times, see sv_batch_scale()
+ *         MIX:        varint sequence of the record SV_RECORD_ROWS of this
+ *                     clock, this peer and this matrix
+ *         else:       f32 a
  *     varint n_metrics, then f64 each, in the order of CKPT_METRIC_MAP
  *
  * A shorter list of metrics is valid (an older writer); the rest are NaN.
@@ -64,7 +66,8 @@ struct ckpt_metrics {
 struct ckpt_op {
     enum sv_op_kind kind;
     uint16_t matrix;
-    float a;           /* SCALE and those of momentum. */
+    float a;           /* SCALE and those of momentum. APPLY: the factor, 1 but
+                        * where batches of others are left out for good. */
     uint32_t origin;   /* APPLY. */
     uint64_t clock;    /* APPLY. */
     uint32_t sequence; /* MIX. */

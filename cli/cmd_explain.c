@@ -193,7 +193,8 @@ static int add_others(struct report *r, struct err *e)
     return 0;
 }
 
-/* As the job sends, but to few at once. */
+/* As the job sends, but to few at once. Without repair, fewer would be applied
+ * as well, which was not measured. */
 static void add_schedules(struct report *r)
 {
     struct train_run run = r->x.replica->run; /* Owns nothing. */
@@ -202,7 +203,8 @@ static void add_schedules(struct report *r)
     for (size_t i = 0; i < 2; i++) {
         run.multicast.kind = P2P_MULTICAST_RANDOM;
         run.multicast.fan_out = fan_outs[i];
-        if (fan_outs[i] > 0 && fan_outs[i] + 1 < run.n_peers) {
+        if (run.repair == TRAIN_REPAIR_LAZY && fan_outs[i] > 0 &&
+            fan_outs[i] + 1 < run.n_peers) {
             explain_delivered(&r->x, &r->ways[0], &run, &r->ways[r->n_ways]);
             keep(r);
         }

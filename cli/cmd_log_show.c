@@ -180,8 +180,12 @@ static int show_op(const struct train_replica *r,
     const char *name = r->ops->param(r->model, op->matrix).name;
     switch (op->kind) {
     case SV_OP_APPLY:
-        printf("  apply to %s the batch of peer %u, clock %" PRIu64 "\n", name,
+        printf("  apply to %s the batch of peer %u, clock %" PRIu64, name,
                op->origin, op->clock);
+        if (op->a != 1) {
+            printf(", %.9g times", (double)op->a);
+        }
+        putchar('\n');
         return show_batch(r->reader, clock, op, &r->states[op->matrix], e);
     case SV_OP_SCALE:
         printf("  multiply %s by %.9g\n", name, (double)op->a);

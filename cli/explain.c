@@ -287,6 +287,16 @@ static void note_times(struct bench *b, size_t index, const double seconds[4])
     }
 }
 
+/* How many batches of a clock a replica applies, on the mean. */
+static uint32_t applied(const struct train_run *run)
+{
+    const struct train_delivery d = train_run_delivery(run, UINT64_MAX);
+
+    return train_delivery_leaves_out(&d)
+               ? 1 + p2p_multicast_fan_out(&d.schedule)
+               : run->n_peers;
+}
+
 static int measure(struct bench *b, size_t index, struct err *e)
 {
     const size_t i = index % b->x->n;
@@ -310,9 +320,9 @@ static int measure(struct bench *b, size_t index, struct err *e)
     /* Threads decode what comes from the others side by side. */
     seconds[2] =
         since(begin_ns) *
-        ceil((run->n_peers - 1.0) / (double)pool_threads(b->x->replica->pool));
+        ceil((applied(run) - 1.0) / (double)pool_threads(b->x->replica->pool));
     rc = rc != 0 ? rc
-                 : time_apply(b->x, i, &b->came, run->n_peers, &seconds[3], e);
+                 : time_apply(b->x, i, &b->came, applied(run), &seconds[3], e);
     if (rc != 0) {
         return rc;
     }
@@ -323,7 +333,7 @@ static int measure(struct bench *b, size_t index, struct err *e)
         share *
         (train_cost_forward_flops(b->x->samples, b->chosen.u.len, all.nnz_v) +
          (run->select.kind == SELECT_NONE ? 0 : train_cost_select_flops(&all)) +
-         train_cost_apply_flops(&p, run->n_peers));
+         train_cost_apply_flops(&p, applied(run)));
     note_times(b, index, seconds);
     b->batch_memory +=
         share * (vecs_memory(&b->chosen.u) + vecs_memory(&b->chosen.v));
@@ -334,14 +344,17 @@ static void name(const struct train_run *run, char text[EXPLAIN_NAME_SIZE])
 {
     const struct train_delivery d = train_run_delivery(run, UINT64_MAX);
     char select[SELECT_SPEC_SIZE], codec[SV_CODEC_OPTIONS_SIZE];
-    char multicast[P2P_MULTICAST_TEXT_SIZE], groups[16] = "";
+    char multicast[P2P_MULTICAST_TEXT_SIZE];
+    char groups[1 + TRAIN_REPAIR_SIZE] = " ";
 
     select_spec_format(&run->select, select);
     sv_codec_options_format(&run->codec, codec);
     p2p_multicast_format(&run->multicast, multicast);
     if (run->n_peers > 1 &&
         p2p_multicast_fan_out(&d.schedule) < run->n_peers - 1) {
-        snprintf(groups, sizeof groups, " lazy:%u", run->lazy);
+        train_repair_format(run, groups + 1);
+    } else {
+        groups[0] = '\0';
     }
     snprintf(text, EXPLAIN_NAME_SIZE, "sv %.24s %.24s %s%s", select, codec,
              multicast, groups);
@@ -354,7 +367,9 @@ static uint32_t held(const struct train_run *run)
     const bool groups = run->n_peers > 1 &&
                         p2p_multicast_fan_out(&d.schedule) < run->n_peers - 1;
 
-    return 1 + run->staleness + (groups ? run->lazy : 0);
+    return 1 + run->staleness +
+           (groups && run->repair == TRAIN_REPAIR_LAZY ? run->repair_clocks
+                                                       : 0);
 }
 
 static void deliver(const struct explain *x,

@@ -138,9 +138,10 @@ static const struct opt OPTS[] = {
     {.name = "repair",
      .kind = OPT_STRING,
      .value = &opts.repair,
-     .arg = "lazy:L",
-     .help = "the others get what they were not sent every L clocks, in one\n"
-             "message"},
+     .arg = "R",
+     .help = "lazy:L: the others get what they were not sent every L clocks,\n"
+             "in one message; none: they never get it, and whom it reaches\n"
+             "counts it for more (ssp, asp and adaptive only)"},
     {.name = "select",
      .kind = OPT_STRING,
      .value = &opts.select,
@@ -414,6 +415,9 @@ int run_options_read(const struct opt_command *c,
     status = status >= 0 ? status : read_choice(c, r);
     if (status < 0 && train_repair_parse(r, opts.repair, &e) != 0) {
         status = say_usage(c, "--repair %s", e.msg);
+    }
+    if (status < 0 && train_run_check(r, &e) != 0) {
+        status = say_usage(c, "%s", e.msg);
     }
     return status;
 }

@@ -391,6 +391,13 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
+void sv_batch_scale(struct sv_batch *b, float factor)
+{
+    for (uint32_t r = 0; r < b->n; r++) {
+        b->coef[r] *= factor;
+    }
+}
+
 uint32_t sv_batch_find_not_finite(const struct sv_batch *b)
 {
     for (uint32_t r = 0; r < b->n; r++) {

@@ -100,6 +100,11 @@ struct sv_vec sv_vecs_get(const struct sv_vecs *x, uint32_t r);
 /* Entries stored: n len when dense. */
 size_t sv_vecs_entries(const struct sv_vecs *x);
 
+/* coef_r := factor * coef_r, rounded once to f32, for every pair: what a batch
+ * that counts @factor times is, before it is applied. Where a step names a
+ * factor, training and replay both do it here. */
+void sv_batch_scale(struct sv_batch *b, float factor);
+
 /* The first pair with a coef, u or v entry that is NaN or infinite, or n. */
 uint32_t sv_batch_find_not_finite(const struct sv_batch *b);
 

@@ -222,6 +222,9 @@ static void decode_item(void *arg, size_t index, size_t thread)
             sv_codec_decode(b, &r, item->blob->data + at, item->blob->size - at,
                             &c->tools->scratch[thread], &a->errs[index]);
         at += SV_RECORD_SIZE + (rc == 0 ? r.payload_size : 0);
+        if (rc == 0 && item->factor != 1) {
+            sv_batch_scale(b, item->factor);
+        }
         if (rc == 0 && sv_batch_find_not_finite(b) != b->n) {
             rc = err_set(&a->errs[index], ERR_NOT_FINITE,
                          "it has an update that is not finite");
@@ -305,6 +308,7 @@ static int add_op(struct train_clock *c,
         .kind = op.kind, .matrix = (uint16_t)p->matrix, .a = op.a};
 
     if (item != NULL) {
+        logged.a = item->factor;
         logged.origin = item->peer;
         logged.clock = item->clock;
     }

@@ -26,7 +26,9 @@ struct train_cost_traffic train_cost_sv(const struct train_delivery *d,
     t.bytes = record_size * (P - 1);
     t.msgs_eager = Q;
     t.rounds = 1;
-    if (Q < P - 1) {
+    if (train_delivery_leaves_out(d)) {
+        t.bytes = record_size * Q;
+    } else if (Q < P - 1) {
         /* p+1 lacks nothing ever; another lacks nothing of a group if it was a
          * target in each of its clocks. */
         const double meets = (double)(Q - 1) / (P - 2);

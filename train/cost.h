@@ -47,7 +47,8 @@ double train_cost_record_size(const struct train_cost_pairs *p,
 
 /* A batch of @record_size bytes goes to everybody, by the schedule and the
  * groups of @d: to Q at once, and what the others lack in a message for each
- * group. Groups save messages, not bytes. Which clocks a pair of peers meets in
+ * group. Groups save messages, not bytes; without repair it goes to Q, and that
+ * is all. Which clocks a pair of peers meets in
  * counts as independent: exact for all, ring and random, close for halton. */
 struct train_cost_traffic train_cost_sv(const struct train_delivery *d,
                                         double record_size);

@@ -171,7 +171,11 @@ int train_hub_own(struct train_hub *h, uint64_t clock, struct blob *batch)
 static int
 add_item(struct train_hub *h, const struct train_action *a, struct err *e)
 {
-    struct train_hub_item item = {.peer = a->peer, .clock = a->clock};
+    struct train_hub_item item = {
+        .peer = a->peer,
+        .clock = a->clock,
+        .factor = train_delivery_factor(&h->o.worker.delivery, a->peer,
+                                        h->o.worker.self)};
     struct blob **at = train_hub_slot(h, a->peer, a->clock);
     int rc;
 

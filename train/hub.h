@@ -40,6 +40,7 @@ struct train_hub_item {
     p2p_peer peer;
     uint64_t clock;
     struct blob *blob; /* Its records. One reference. */
+    float factor;      /* How many times it counts: sv_batch_scale(). */
 };
 
 /* Start the network thread. Errors: ERR_NOMEM, ERR_INVALID. */

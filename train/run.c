@@ -16,12 +16,22 @@ static const char *const MODES[TRAIN_MODE_COUNT] = {"bsp", "pipeline", "ssp",
                                                     "asp", "adaptive"};
 #define ADAPTIVE_HIGH 8 /* Staleness at most, where nothing was said. */
 
+/* What may stand behind a kind of repair, ":N" with N from 1 to max; max 0:
+ * nothing. */
+static const struct {
+    const char *name;
+    unsigned long max;
+} REPAIRS[TRAIN_REPAIR_COUNT] = {
+    [TRAIN_REPAIR_LAZY] = {"lazy", TRAIN_LAZY_MAX},
+    [TRAIN_REPAIR_NONE] = {"none", 0},
+};
+
 static const char *const DURABILITIES[] = {"none", "clock", "interval"};
 
 void train_run_init(struct train_run *r)
 {
     memset(r, 0, sizeof *r);
-    r->lazy = 1;
+    r->repair_clocks = 1;
 }
 
 void train_run_fini(struct train_run *r)
@@ -102,19 +112,20 @@ static json_t *json_u64(uint64_t x)
 static json_t *training_to_json(const struct train_run *r)
 {
     char multicast[P2P_MULTICAST_TEXT_SIZE], select[SELECT_SPEC_SIZE];
-    char codec[SV_CODEC_OPTIONS_SIZE];
+    char codec[SV_CODEC_OPTIONS_SIZE], repair[TRAIN_REPAIR_SIZE];
 
+    train_repair_format(r, repair);
     select_spec_format(&r->select, select);
     sv_codec_options_format(&r->codec, codec);
     p2p_multicast_format(&r->multicast, multicast);
     return json_pack(
-        "{s:s, s:s, s:I, s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, "
+        "{s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, "
         "s:f, s:f, s:f, "
         "s:f, s:b,"
         " s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:s*}",
-        "model", r->model, "multicast", multicast, "lazy", (json_int_t)r->lazy,
-        "select", select, "feedback", (json_int_t)r->select.feedback, "codec",
-        codec, "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
+        "model", r->model, "multicast", multicast, "repair", repair, "select",
+        select, "feedback", (json_int_t)r->select.feedback, "codec", codec,
+        "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
         json_u64(r->seed), "batch", (json_int_t)r->batch, "clocks",
         (json_int_t)r->clocks, "optimizer", sv_rule_name(r->rule), "lr",
         (double)r->lr, "eps", (double)r->eps, "momentum", (double)r->momentum,
@@ -265,13 +276,12 @@ static int rule_from_json(struct train_run *r, const json_t *t, struct err *e)
 
 static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
-    uint64_t peers = 0, batch = 0, staleness = 0, lazy = 0, low = 0;
+    uint64_t peers = 0, batch = 0, staleness = 0, low = 0;
     int mode = 0, rc;
 
     rc = get_count(t, "peers", TRAIN_PEERS_MAX, &peers, e);
     rc = rc != 0 ? rc : get_count(t, "batch", SV_N_MAX, &batch, e);
     rc = rc != 0 ? rc : get_count(t, "staleness", UINT32_MAX, &staleness, e);
-    rc = rc != 0 ? rc : get_count(t, "lazy", TRAIN_LAZY_MAX, &lazy, e);
     rc = rc != 0 ? rc : get_count(t, "staleness_min", staleness, &low, e);
     rc = rc != 0 ? rc : get_count(t, "clocks", INT64_MAX, &r->clocks, e);
     rc = rc != 0 ? rc
@@ -283,16 +293,33 @@ static int counts_from_json(struct train_run *r, const json_t *t, struct err *e)
         rc != 0 ? rc : get_choice(t, "mode", MODES, TRAIN_MODE_COUNT, &mode, e);
     rc = rc != 0 ? rc : get_u64(t, "seed", &r->seed, e);
     rc = rc != 0 ? rc : get_u64(t, "fingerprint", &r->data_fingerprint, e);
-    if (rc == 0 && (peers == 0 || batch == 0 || lazy == 0)) {
-        rc = missing(e, peers == 0 ? "peers" : batch == 0 ? "batch" : "lazy");
+    if (rc == 0 && (peers == 0 || batch == 0)) {
+        rc = missing(e, peers == 0 ? "peers" : "batch");
     }
-    r->lazy = (uint32_t)lazy;
     r->staleness_min = (uint32_t)low;
     r->n_peers = (uint32_t)peers;
     r->batch = (uint32_t)batch;
     r->staleness = (uint32_t)staleness;
     r->mode = (enum train_mode)mode;
     return rc;
+}
+
+/* A log from before there were kinds has "lazy", the L of lazy:L. */
+static int repair_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    const char *repair = json_string_value(json_object_get(t, "repair"));
+    uint64_t lazy = 0;
+    int rc;
+
+    if (json_object_get(t, "lazy") == NULL) {
+        return repair != NULL && train_repair_parse(r, repair, NULL) == 0
+                   ? 0
+                   : missing(e, "repair");
+    }
+    rc = get_count(t, "lazy", TRAIN_LAZY_MAX, &lazy, e);
+    r->repair = TRAIN_REPAIR_LAZY;
+    r->repair_clocks = (uint32_t)lazy;
+    return rc != 0 || lazy > 0 ? rc : missing(e, "lazy");
 }
 
 static int choice_from_json(struct train_run *r, const json_t *t, struct err *e)
@@ -345,13 +372,15 @@ training_from_json(struct train_run *r, const json_t *t, struct err *e)
         return missing(e, "multicast");
     }
     rc = choice_from_json(r, t, e);
+    rc = rc != 0 ? rc : repair_from_json(r, t, e);
     if (rc != 0) {
         return rc;
     }
     r->bias = json_is_true(json_object_get(t, "bias"));
     rc = shards_from_json(r, t, e);
     rc = rc != 0 ? rc : rule_from_json(r, t, e);
-    return rc != 0 ? rc : counts_from_json(r, t, e);
+    rc = rc != 0 ? rc : counts_from_json(r, t, e);
+    return rc == 0 && train_run_check(r, NULL) != 0 ? missing(e, "repair") : rc;
 }
 
 static int
@@ -501,28 +530,70 @@ int train_mode_parse(struct train_run *r, const char *text, struct err *e)
                    text);
 }
 
+void train_repair_format(const struct train_run *r,
+                         char text[TRAIN_REPAIR_SIZE])
+{
+    if (REPAIRS[r->repair].max > 0) {
+        snprintf(text, TRAIN_REPAIR_SIZE, "%s:%u", REPAIRS[r->repair].name,
+                 r->repair_clocks);
+    } else {
+        snprintf(text, TRAIN_REPAIR_SIZE, "%s", REPAIRS[r->repair].name);
+    }
+}
+
 int train_repair_parse(struct train_run *r, const char *text, struct err *e)
 {
-    unsigned long lazy = 0;
-    char *end = NULL;
+    for (int i = 0; i < TRAIN_REPAIR_COUNT; i++) {
+        size_t n = strlen(REPAIRS[i].name);
+        unsigned long clocks = 0, max = REPAIRS[i].max;
+        char *end = NULL;
+        if (strncmp(text, REPAIRS[i].name, n) != 0 ||
+            text[n] != (max > 0 ? ':' : '\0')) {
+            continue;
+        }
+        if (max > 0) {
+            clocks = strtoul(text + n + 1, &end, 10);
+            if (text[n + 1] < '0' || text[n + 1] > '9' || *end != '\0' ||
+                clocks < 1 || clocks > max) {
+                return err_set(e, ERR_INVALID,
+                               "\"%s\": clocks are 1 to %lu, as in %s:4", text,
+                               max, REPAIRS[i].name);
+            }
+        }
+        r->repair = (enum train_repair)i;
+        r->repair_clocks = (uint32_t)clocks;
+        return 0;
+    }
+    return err_set(e, ERR_INVALID,
+                   "\"%s\" is no kind of repair: lazy:L or none", text);
+}
 
-    if (strncmp(text, "lazy:", 5) == 0 && text[5] >= '0' && text[5] <= '9') {
-        lazy = strtoul(text + 5, &end, 10);
+int train_run_check(const struct train_run *r, struct err *e)
+{
+    const struct train_delivery d = train_run_delivery(r, r->clocks);
+    char mode[32], multicast[P2P_MULTICAST_TEXT_SIZE];
+
+    if (!train_delivery_leaves_out(&d) ||
+        (r->mode != TRAIN_BSP && r->mode != TRAIN_PIPELINE)) {
+        return 0;
     }
-    if (end == NULL || *end != '\0' || lazy < 1 || lazy > TRAIN_LAZY_MAX) {
-        return err_set(e, ERR_INVALID,
-                       "\"%s\": lazy:L is wanted, L from 1 to %d clocks", text,
-                       TRAIN_LAZY_MAX);
-    }
-    r->lazy = (uint32_t)lazy;
-    return 0;
+    train_mode_format(r, mode);
+    p2p_multicast_format(&r->multicast, multicast);
+    return err_set(e, ERR_INVALID,
+                   "--consistency %s wants all batches at all peers, which"
+                   " --multicast %s --repair none leaves out for good: use"
+                   " --repair lazy:L, --multicast all or --consistency ssp:S",
+                   mode, multicast);
 }
 
 struct train_delivery train_run_delivery(const struct train_run *r,
                                          uint64_t last_clock)
 {
     struct train_delivery d = {
-        .schedule = r->multicast, .lazy = r->lazy, .last_clock = last_clock};
+        .schedule = r->multicast,
+        .repair = r->repair,
+        .lazy = r->repair == TRAIN_REPAIR_LAZY ? r->repair_clocks : 1,
+        .last_clock = last_clock};
 
     d.schedule.seed = r->seed;
     d.schedule.n_peers = r->n_peers;
@@ -531,7 +602,10 @@ struct train_delivery train_run_delivery(const struct train_run *r,
 
 uint64_t train_run_memory(const struct train_run *r)
 {
-    uint64_t lazy = r->multicast.kind == P2P_MULTICAST_ALL ? 0 : r->lazy;
+    uint64_t lazy =
+        r->multicast.kind == P2P_MULTICAST_ALL || r->repair != TRAIN_REPAIR_LAZY
+            ? 0
+            : r->repair_clocks;
 
     switch (r->mode) {
     case TRAIN_BSP:

@@ -25,6 +25,7 @@
 #define TRAIN_PEERS_MAX     1024 /* Peers of a job. */
 #define TRAIN_STALENESS_MAX 64   /* Clocks, of pipeline:S and ssp:S. */
 #define TRAIN_LAZY_MAX      64   /* Clocks, of lazy:L. */
+#define TRAIN_REPAIR_SIZE   24   /* Bytes of a formatted kind of repair. */
 
 /* When clock c + 1 may begin, and what is applied before it does. */
 enum train_mode {
@@ -60,12 +61,13 @@ struct train_run {
     uint32_t staleness_min;         /* adaptive: at least. */
     struct p2p_multicast multicast; /* Kind and fan-out only: see
                                      * train_run_delivery(). */
-    uint32_t lazy; /* Clocks of a group, from 1: see train/delivery.h. */
-    enum dataset_sharding shards; /* Which rows a peer trains on. */
-    uint64_t digest_every;        /* Clocks, 0: at the end only. */
-    uint64_t eval_every;          /* Clocks, 0: at the end only. */
-    uint64_t n_rows;              /* Of the training file. */
-    uint64_t data_fingerprint;    /* Of the training file. */
+    enum train_repair repair;       /* See train/delivery.h. */
+    uint32_t repair_clocks;         /* L of lazy:L, from 1; 0 of none. */
+    enum dataset_sharding shards;   /* Which rows a peer trains on. */
+    uint64_t digest_every;          /* Clocks, 0: at the end only. */
+    uint64_t eval_every;            /* Clocks, 0: at the end only. */
+    uint64_t n_rows;                /* Of the training file. */
+    uint64_t data_fingerprint;      /* Of the training file. */
     struct dataset_schema schema;
 
     /* How it is run; resume may change it. */
@@ -114,8 +116,15 @@ uint64_t train_run_fingerprint(const struct train_run *r);
 void train_mode_format(const struct train_run *r, char text[32]);
 int train_mode_parse(struct train_run *r, const char *text, struct err *e);
 
-/* "lazy:L". Errors: ERR_INVALID. */
+/* "lazy:L", "none". Errors of parse: ERR_INVALID, the message lists what there
+ * is. */
+void train_repair_format(const struct train_run *r,
+                         char text[TRAIN_REPAIR_SIZE]);
 int train_repair_parse(struct train_run *r, const char *text, struct err *e);
+
+/* Whether the settings of a run go together, which each of them alone does not
+ * show. Errors: ERR_INVALID, the message names the alternatives. */
+int train_run_check(const struct train_run *r, struct err *e);
 
 /* What batches travel by, in a job that ends at @last_clock. */
 struct train_delivery train_run_delivery(const struct train_run *r,

@@ -97,7 +97,11 @@ static struct hash128 next_name(struct hash128 name,
 {
     name = history(name, gate->number, gate->n_items, 1);
     for (size_t i = 0; i < gate->n_items; i++) {
-        name = history(name, gate->items[i].peer, gate->items[i].clock, 2);
+        const struct train_hub_item *item = &gate->items[i];
+        uint32_t factor;
+        memcpy(&factor, &item->factor, sizeof factor);
+        name =
+            history(name, item->peer, item->clock, (uint64_t)factor << 32 | 2);
     }
     return name;
 }

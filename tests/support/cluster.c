@@ -188,6 +188,7 @@ static void node_apply(struct cluster_node *node,
         node->cluster->o.mode == TRAIN_PIPELINE) {
         assert_int_equal(it->clock, node->n_applied[it->peer]);
     }
+    sv_batch_scale(&b, it->factor);
     node->n_applied[it->peer]++;
     assert_false(cluster_has(node->cluster, node->rank, it->peer, it->clock));
     node->has[it->peer * node->cluster->o.clocks + it->clock] = true;

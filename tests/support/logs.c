@@ -155,6 +155,7 @@ static void add_batches(const struct logs_story *s,
         if (p % 2 == 0 || clock > 0) {
             add(step, (struct ckpt_op){.kind = SV_OP_APPLY,
                                        .matrix = matrix,
+                                       .a = p == 1 ? 1.7f : 1,
                                        .origin = p,
                                        .clock = clock - p % 2});
         }

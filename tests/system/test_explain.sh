@@ -57,6 +57,13 @@ explain mlr --data "$work/train.svm" --select jcss:5 --codec bf16 \
 holds 'x["ways"][0]["way"] == "sv jcss:5 bf16 ring lazy:2"'
 holds 'x["ways"][0]["pairs"] == 5 and x["ways"][0]["messages_lazy"] == 1.5'
 
+# Without repair a batch goes to those that the schedule names.
+explain mlr --data "$work/train.svm" --consistency ssp:2 \
+    --multicast random:2 --repair none --peers 8
+holds 'x["ways"][0]["way"] == "sv none f32 random:2 none"'
+holds 'x["ways"][0]["messages_eager"] == 2 and x["ways"][0]["messages_lazy"] == 0'
+holds 'abs(x["ways"][0]["bytes"] - 2 * x["ways"][0]["record_bytes"]) < 1e-6'
+
 # A run: what was measured in it is what its log says.
 check "train" "$lyre" train mlr --data "$work/train.svm" --run "$work/run" \
     --peers 3 --threads 1 --batch 16 --clocks 12 --quiet

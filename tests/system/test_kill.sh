@@ -90,6 +90,37 @@ done
 [ $resumes -gt 0 ] || fail "nothing was resumed"
 echo "$kills kills, $resumes resumes, the same bits"
 
+# Without repair replicas differ, and each still comes back to what its log says:
+# its own batch and its left neighbour's of every clock, once. Killed after a
+# while, so that there is something to resume.
+# shellcheck disable=SC2086
+"$lyre" train mlr $settings --consistency ssp:2 --multicast ring \
+    --repair none --run "$work/none" --quiet >"$work/said" 2>&1 &
+pid=$!
+for _ in $(seq 100); do
+    sleep 0.05
+    "$lyre" log ls "$work/none" 2>/dev/null | grep -q 'clock' && break
+done
+kill -9 "$(child_of $pid 2)" 2>/dev/null || true
+status=0
+wait $pid || status=$?
+if [ $status != 0 ]; then
+    [ $status = 3 ] || { cat "$work/said"; fail "status $status after a kill"; }
+    check "resume without repair" "$lyre" resume "$work/none" --quiet
+fi
+for p in 0 1 2 3; do
+    check "verify peer $p without repair" "$lyre" replay "$work/none" \
+        --peer "$p" --verify
+    check "whose batches peer $p applied" "$lyre" blame "$work/none" \
+        --peer "$p" --json
+    python3 - "$work/out" "$p" <<'PY' || fail "peer $p applied others, or not all"
+import json, sys
+peers = {x["peer"]: x["batches"] for x in json.load(open(sys.argv[1]))["peers"]}
+p = int(sys.argv[2])
+sys.exit(peers != {p: 3000, (p + 3) % 4: 3000})
+PY
+done
+
 # The survivors say who is gone and since when.
 # shellcheck disable=SC2086
 "$lyre" train mlr $settings --clocks 100000 --run "$work/gone" --quiet \

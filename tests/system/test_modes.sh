@@ -55,6 +55,29 @@ for schedule in "bsp random:1" "ssp:2 halton:2" "asp ring"; do
     verify "$name" 4
 done
 
+# Without repair a batch reaches whom the schedule names, and counts for more:
+# the factor is in the log.
+for schedule in "ssp:2 random:2" "asp halton:2" "adaptive:0-4 ring"; do
+    name="none-${schedule// /-}"
+    train "$name" --peers 5 --threads 1 --consistency "${schedule% *}" \
+        --multicast "${schedule#* }" --repair none
+    verify "$name" 5
+    for p in 0 1 2 3 4; do
+        check "verify log of $name" "$lyre" log verify "$work/$name" --peer "$p"
+    done
+done
+for c in $(seq 20 40); do
+    check "show $c" "$lyre" log show "$work/none-ssp:2-random:2" --clock "$c"
+    cat "$work/out"
+done >"$work/shown"
+# One of (P - 2) / (Q - 1) batches comes, and counts so many times.
+grep -q "apply to W the batch of peer [123], clock [0-9]*, 3 times" \
+    "$work/shown" || fail "no batch counts three times"
+grep -q "apply to W the batch of peer 4, clock [0-9]*$" "$work/shown" ||
+    fail "the neighbour's batches do not count once"
+check "reindex" "$lyre" log reindex "$work/none-ssp:2-random:2" --peer 0
+check "replay after reindex" "$lyre" replay "$work/none-ssp:2-random:2" --verify
+
 # Where the mode promises equal replicas, they are equal.
 for name in mode-bsp mode-pipeline:2 optimizer-momentum dense-u \
     multicast-bsp-random:1; do

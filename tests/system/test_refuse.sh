@@ -45,6 +45,22 @@ expect_status 2 "$lyre" resume "$work/run" --clocks 40
 expect_said "is not what the run began with"
 cp "$work/kept.svm" "$work/train.svm"
 
+# Replicas cannot be equal where some never hear of others.
+for how in "bsp ring" "pipeline:2 random:2"; do
+    expect_status 2 $train --run "$work/none" --peers 4 --repair none \
+        --consistency "${how% *}" --multicast "${how#* }"
+    expect_said "use --repair lazy:L, --multicast all or --consistency ssp:S"
+done
+expect_status 2 "$lyre" simulate mlr --data "$work/train.svm" --peers 4 \
+    --multicast ring --repair none
+expect_said "leaves out for good"
+expect_status 2 $train --run "$work/none" --peers 4 --repair nothing
+expect_said "is no kind of repair: lazy:L or none"
+check "all, and nothing to repair" $train --run "$work/none" --peers 2 \
+    --clocks 20 --multicast ring --repair none --quiet
+[ "$(last_digest "$work/none" 0)" = "$before" ] ||
+    fail "repair none is not lazy where nobody is left out"
+
 # A log is missing.
 mv "$work/run/peer-1" "$work/aside"
 expect_status 1 "$lyre" resume "$work/run" --clocks 40

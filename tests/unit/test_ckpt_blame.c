@@ -73,6 +73,7 @@ static void naive_add(struct naive *x,
         return;
     }
     logs_batch(&STORY, op->origin, op->clock, op->matrix, &b);
+    sv_batch_scale(&b, op->a);
     for (uint32_t r = 0; r < b.n; r++) {
         double w = fabs((double)b.coef[r]) *
                    part(sv_vecs_get(&b.v, r), o->row) *

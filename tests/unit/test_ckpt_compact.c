@@ -69,6 +69,7 @@ train(const struct fixture *f, struct sv_state *states, uint64_t clock)
             struct sv_op op = {
                 .kind = x->kind, .a = x->a, .batch = &b, .rows = &rows};
             logs_batch(&f->story, x->origin, x->clock, x->matrix, &b);
+            sv_batch_scale(&b, x->a);
             logs_rows(&f->story, c, x->matrix, x->sequence, &rows);
             sv_apply_naive(&states[x->matrix], &op, 1);
             sv_rows_fini(&rows);

@@ -66,6 +66,7 @@ static void naive_op(struct naive *x,
     assert_int_equal(sv_states_copy(&was, state, 1, NULL), 0);
     if (apply) {
         logs_batch(s, logged->origin, logged->clock, 0, &b);
+        sv_batch_scale(&b, logged->a);
     }
     logs_rows(s, clock, 0, logged->sequence, &rows);
     sv_apply_naive(state, &op, 1);

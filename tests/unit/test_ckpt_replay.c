@@ -59,6 +59,7 @@ static void naive_op(const struct logs_story *s,
 
     logs_rows(s, clock, logged->matrix, logged->sequence, &rows);
     logs_batch(s, logged->origin, logged->clock, logged->matrix, &b);
+    sv_batch_scale(&b, logged->a);
     sv_apply_naive(state, &op, 1);
     sv_batch_fini(&b);
     sv_rows_fini(&rows);

@@ -11,11 +11,18 @@ static void example(struct ckpt_step *s)
 {
     static const struct ckpt_op ops[] = {
         {.kind = SV_OP_SCALE, .matrix = 3, .a = 0.5f},
-        {.kind = SV_OP_APPLY, .matrix = 300, .origin = 7, .clock = 1u << 30},
+        {.kind = SV_OP_APPLY,
+         .matrix = 300,
+         .a = 2.25f,
+         .origin = 7,
+         .clock = 1u << 30},
         {.kind = SV_OP_SCALE_AUX, .a = -0.0f},
         {.kind = SV_OP_ADD_AUX, .matrix = UINT16_MAX},
         {.kind = SV_OP_MIX, .matrix = 1, .sequence = UINT32_MAX},
-        {.kind = SV_OP_APPLY, .origin = UINT32_MAX, .clock = UINT64_MAX}};
+        {.kind = SV_OP_APPLY,
+         .a = 1,
+         .origin = UINT32_MAX,
+         .clock = UINT64_MAX}};
 
     ckpt_step_init(s);
     ckpt_step_reset(s, 41);
@@ -70,6 +77,37 @@ static void test_a_step_reads_as_it_was_written(void **state)
     ckpt_step_fini(&back);
     ckpt_step_fini(&s);
     buf_fini(&b);
+}
+
+static void
+test_a_factor_stands_in_the_record_only_where_it_counts(void **state)
+{
+    const float factors[] = {1, 2, INFINITY, NAN};
+    size_t sizes[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct ckpt_op op = {.kind = SV_OP_APPLY, .a = factors[i]};
+        struct ckpt_step s, back;
+        struct sv_record r;
+        struct buf b;
+        size_t size;
+        buf_init(&b);
+        ckpt_step_init(&s);
+        ckpt_step_init(&back);
+        assert_int_equal(ckpt_step_add(&s, &op, NULL), 0);
+        assert_int_equal(ckpt_step_write(&b, 0, 0, &s, NULL), 0);
+        assert_int_equal(sv_record_read(&r, b.data, b.size, &size, NULL), 0);
+        assert_int_equal(
+            ckpt_step_read(&back, &r, b.data + SV_RECORD_SIZE, NULL),
+            i < 2 ? 0 : ERR_CORRUPT);
+        sizes[i] = r.payload_size;
+        assert_true(i >= 2 || back.ops[0].a == factors[i]);
+        ckpt_step_fini(&back);
+        ckpt_step_fini(&s);
+        buf_fini(&b);
+    }
+    assert_int_equal(sizes[1], sizes[0] + 4);
 }
 
 static void test_a_step_cut_anywhere_is_corrupt(void **state)
@@ -182,6 +220,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_step_reads_as_it_was_written),
+        cmocka_unit_test(
+            test_a_factor_stands_in_the_record_only_where_it_counts),
         cmocka_unit_test(test_a_step_cut_anywhere_is_corrupt),
         cmocka_unit_test(test_metrics_of_older_and_newer_writers_are_read),
         cmocka_unit_test(test_a_digest_reads_as_it_was_written),

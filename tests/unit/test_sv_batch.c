@@ -204,6 +204,30 @@ static void test_too_much_is_refused_and_changes_nothing(void **state)
     sv_batch_fini(&huge);
 }
 
+static void test_scaling_rounds_each_coef_once(void **state)
+{
+    struct sv_batch b, before;
+
+    (void)state;
+    sv_batch_init(&b, J, K);
+    sv_batch_init(&before, J, K);
+    sv_batch_reset(&b, false, true);
+    sv_batch_reset(&before, false, true);
+    for (uint32_t i = 1; i < 20; i++) {
+        append(&b, i);
+        append(&before, i);
+    }
+    sv_batch_scale(&b, 1.7f);
+    for (uint32_t r = 0; r < b.n; r++) {
+        double exact = (double)before.coef[r] * (double)1.7f;
+        assert_true(b.coef[r] == (float)exact);
+        assert_memory_equal(sv_vecs_get(&b.u, r).val,
+                            sv_vecs_get(&before.u, r).val, J * sizeof(float));
+    }
+    sv_batch_fini(&b);
+    sv_batch_fini(&before);
+}
+
 static void test_the_first_pair_that_is_not_finite_is_found(void **state)
 {
     static const float BAD[] = {NAN, INFINITY, -INFINITY};
@@ -238,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_reset_keeps_memory),
         cmocka_unit_test(test_resize_clears_dense_vectors),
         cmocka_unit_test(test_too_much_is_refused_and_changes_nothing),
+        cmocka_unit_test(test_scaling_rounds_each_coef_once),
         cmocka_unit_test(test_the_first_pair_that_is_not_finite_is_found),
     };
     return cmocka_run_group_tests_name("sv_batch", tests, NULL, NULL);

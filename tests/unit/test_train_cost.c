@@ -21,6 +21,18 @@ static void close_to(double got, double want)
     assert_true(fabs(got - want) <= 1e-12 * fabs(want));
 }
 
+/* Without repair a batch goes to Q, whatever the others lack. */
+static void test_what_is_never_sent_costs_nothing(void **state)
+{
+    struct train_delivery d = delivery(P2P_MULTICAST_RANDOM, 3, 9, 4);
+
+    (void)state;
+    d.repair = TRAIN_REPAIR_NONE;
+    close_to(train_cost_sv(&d, 1000).bytes, 3000);
+    close_to(train_cost_sv(&d, 1000).msgs_eager, 3);
+    assert_true(train_cost_sv(&d, 1000).msgs_lazy == 0);
+}
+
 static void test_cases_by_hand(void **state)
 {
     /* J = 100, K = 1000, dense, 8 pairs, 4 peers. */
@@ -155,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases_by_hand),
+        cmocka_unit_test(test_what_is_never_sent_costs_nothing),
         cmocka_unit_test(test_the_break_even_is_where_bytes_are_equal),
         cmocka_unit_test(test_one_peer_sends_nothing),
         cmocka_unit_test(test_messages_are_those_that_the_schedule_makes),

@@ -29,7 +29,7 @@ static struct train_run example(void)
     r.staleness = 3;
     r.multicast.kind = P2P_MULTICAST_RANDOM;
     r.multicast.fan_out = 2;
-    r.lazy = 5;
+    r.repair_clocks = 5;
     r.digest_every = 10;
     r.eval_every = 20;
     r.n_rows = 12345;
@@ -58,7 +58,8 @@ static void test_a_run_comes_back_from_its_text(void **state)
     assert_int_equal(b.staleness, 3);
     assert_int_equal(b.multicast.kind, P2P_MULTICAST_RANDOM);
     assert_int_equal(b.multicast.fan_out, 2);
-    assert_int_equal(b.lazy, 5);
+    assert_int_equal(b.repair, TRAIN_REPAIR_LAZY);
+    assert_int_equal(b.repair_clocks, 5);
     assert_int_equal(b.durability_ns, a.durability_ns);
     assert_string_equal(b.data, "train.svm");
     assert_null(b.test);
@@ -75,10 +76,10 @@ static void test_every_key_is_missed(void **state)
 {
     struct train_run a = example(), b;
     char *text;
-    const char *keys[] = {"\"model\"",     "\"lr\"",        "\"peers\"",
-                          "\"mode\"",      "\"optimizer\"", "\"run\"",
-                          "\"seed\"",      "\"multicast\"", "\"schema\"",
-                          "\"durability\""};
+    const char *keys[] = {"\"model\"",      "\"lr\"",        "\"peers\"",
+                          "\"mode\"",       "\"optimizer\"", "\"run\"",
+                          "\"seed\"",       "\"multicast\"", "\"schema\"",
+                          "\"durability\"", "\"repair\""};
 
     (void)state;
     assert_int_equal(train_run_to_json(&a, &text, NULL), 0);
@@ -177,20 +178,78 @@ static void test_modes_are_read_and_written(void **state)
     }
 }
 
-static void test_repair_is_read(void **state)
+static void test_repair_is_read_and_written(void **state)
 {
-    const char *bad[] = {"",        "lazy",    "lazy:",   "lazy:0",
-                         "lazy:65", "lazy:4x", "lazy:-4", "sync:4"};
+    const char *bad[] = {"",        "lazy",    "lazy:",  "lazy:0", "lazy:65",
+                         "lazy:4x", "lazy:-4", "none:4", "none ",  "nonesuch"};
+    char text[TRAIN_REPAIR_SIZE];
     struct train_run r;
 
     (void)state;
     train_run_init(&r);
     assert_int_equal(train_repair_parse(&r, "lazy:64", NULL), 0);
-    assert_int_equal(r.lazy, 64);
+    assert_int_equal(r.repair, TRAIN_REPAIR_LAZY);
+    assert_int_equal(r.repair_clocks, 64);
+    train_repair_format(&r, text);
+    assert_string_equal(text, "lazy:64");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(train_repair_parse(&r, bad[i], NULL), ERR_INVALID);
     }
-    assert_int_equal(r.lazy, 64);
+    assert_int_equal(r.repair_clocks, 64);
+    assert_int_equal(train_repair_parse(&r, "none", NULL), 0);
+    assert_int_equal(r.repair, TRAIN_REPAIR_NONE);
+    train_repair_format(&r, text);
+    assert_string_equal(text, "none");
+}
+
+static void test_a_log_from_before_there_were_kinds_repairs_lazily(void **state)
+{
+    struct train_run a = example(), b;
+    char *text, *at;
+
+    (void)state;
+    assert_int_equal(train_run_to_json(&a, &text, NULL), 0);
+    at = strstr(text, "\"repair\":\"lazy:5\"");
+    assert_non_null(at);
+    memcpy(at, "\"lazy\":7           ", 17);
+    train_run_init(&b);
+    assert_int_equal(train_run_from_json(&b, text, NULL), 0);
+    assert_int_equal(b.repair, TRAIN_REPAIR_LAZY);
+    assert_int_equal(b.repair_clocks, 7);
+    train_run_fini(&b);
+    memcpy(at, "\"lazy\":0           ", 17);
+    train_run_init(&b);
+    assert_int_equal(train_run_from_json(&b, text, NULL), ERR_CORRUPT);
+    free(text);
+    train_run_fini(&a);
+}
+
+/* Equal replicas cannot be where some never hear of others. */
+static void test_what_leaves_out_does_not_go_with_equal_replicas(void **state)
+{
+    const enum train_mode modes[] = {TRAIN_BSP, TRAIN_PIPELINE};
+    struct train_run r = example(), back;
+    struct err e;
+    char *text;
+
+    (void)state;
+    r.repair = TRAIN_REPAIR_NONE;
+    for (size_t i = 0; i < 2; i++) {
+        r.mode = modes[i];
+        assert_int_equal(train_run_check(&r, &e), ERR_INVALID);
+        assert_non_null(strstr(e.msg, "--repair lazy:L, --multicast all or "
+                                      "--consistency ssp:S"));
+        assert_int_equal(train_run_to_json(&r, &text, NULL), 0);
+        train_run_init(&back);
+        assert_int_equal(train_run_from_json(&back, text, NULL), ERR_CORRUPT);
+        free(text);
+        r.multicast.fan_out = 3; /* Of 4: all. */
+        assert_int_equal(train_run_check(&r, NULL), 0);
+        r.multicast.fan_out = 2;
+    }
+    r.mode = TRAIN_SSP;
+    assert_int_equal(train_run_check(&r, NULL), 0);
+    train_run_fini(&r);
 }
 
 static void test_defaults_fill_only_what_is_open(void **state)
@@ -220,7 +279,10 @@ int main(void)
         cmocka_unit_test(test_shards_are_said_unless_interleaved),
         cmocka_unit_test(test_what_training_depends_on_changes_the_fingerprint),
         cmocka_unit_test(test_modes_are_read_and_written),
-        cmocka_unit_test(test_repair_is_read),
+        cmocka_unit_test(test_repair_is_read_and_written),
+        cmocka_unit_test(
+            test_a_log_from_before_there_were_kinds_repairs_lazily),
+        cmocka_unit_test(test_what_leaves_out_does_not_go_with_equal_replicas),
         cmocka_unit_test(test_defaults_fill_only_what_is_open),
     };
     return cmocka_run_group_tests_name("train_run", tests, NULL, NULL);
