@@ -58,6 +58,13 @@ static struct p2p_stats fault_stats(const struct p2p_transport *t,
     return f->inner->ops->stats(f->inner, peer);
 }
 
+static struct p2p_stats fault_total(const struct p2p_transport *t)
+{
+    const struct p2p_fault *f = (const struct p2p_fault *)t;
+
+    return f->inner->ops->total(f->inner);
+}
+
 static size_t fault_pending(const struct p2p_transport *t, p2p_peer peer)
 {
     const struct p2p_fault *f = (const struct p2p_fault *)t;
@@ -79,6 +86,7 @@ static const struct p2p_transport_ops FAULT_OPS = {
     .wait = fault_wait,
     .wake = fault_wake,
     .stats = fault_stats,
+    .total = fault_total,
     .pending = fault_pending,
     .close = fault_close,
 };

@@ -37,7 +37,7 @@ struct mesh_peer {
     enum mesh_type owed; /* An answer that found no room, or 0. */
     bool awaits_bye;     /* It has not answered our goodbye. */
     bool reports;        /* Lost, and not told to the layer above yet. */
-    char why[128];       /* Lost because of this. */
+    char *why;           /* Lost because of this; NULL: no memory to say. */
     struct mesh_item *queue;
     struct mesh_item **queue_end;
     size_t n_queued;
@@ -60,7 +60,8 @@ struct mesh {
     uint64_t flush_ns;    /* When queues should be looked at again. */
     uint64_t n_undrained; /* Messages since the transport had no more. */
     size_t n_queued;      /* Items of all queues. */
-    size_t n_reports;     /* Peers that have to be reported. */
+    uint64_t queued[P2P_PEERS_MAX / 64]; /* A bit for each peer with a queue. */
+    size_t n_reports;                    /* Peers that have to be reported. */
     bool said_bye;
     bool stashed; /* One message waits behind the event it caused. */
     struct p2p_msg stash;
@@ -72,6 +73,28 @@ static bool peer_is_open(const struct mesh_peer *p)
     return p->state == MESH_JOINING || p->state == MESH_UP;
 }
 
+/* Note whether @p has a queue. */
+static void queue_mark(struct mesh *m, const struct mesh_peer *p, bool any)
+{
+    size_t i = (size_t)(p - m->peers);
+    uint64_t bit = (uint64_t)1 << i % 64;
+
+    m->queued[i / 64] =
+        any ? m->queued[i / 64] | bit : m->queued[i / 64] & ~bit;
+}
+
+/* The first peer from @i on that has a queue, or n_peers. */
+static p2p_peer queue_next(const struct mesh *m, p2p_peer i)
+{
+    while (i < m->options.n_peers && (m->queued[i / 64] >> i % 64) == 0) {
+        i = (i / 64 + 1) * 64;
+    }
+    if (i >= m->options.n_peers) {
+        return m->options.n_peers;
+    }
+    return i + (p2p_peer)__builtin_ctzll(m->queued[i / 64] >> i % 64);
+}
+
 static void queue_drop(struct mesh *m, struct mesh_peer *p)
 {
     while (p->queue != NULL) {
@@ -81,6 +104,7 @@ static void queue_drop(struct mesh *m, struct mesh_peer *p)
         free(item);
     }
     p->queue_end = &p->queue;
+    queue_mark(m, p, false);
     m->n_queued -= p->n_queued;
     p->n_queued = 0;
     p->queued_bytes = 0;
@@ -102,6 +126,7 @@ static int queue_put(struct mesh *m,
     item->next = NULL;
     *p->queue_end = item;
     p->queue_end = &item->next;
+    queue_mark(m, p, true);
     p->n_queued++;
     p->queued_bytes += msg->body == NULL ? 0 : msg->body->size;
     m->n_queued++;
@@ -150,6 +175,7 @@ void mesh_destroy(struct mesh *m)
     }
     for (p2p_peer i = 0; i < m->options.n_peers; i++) {
         queue_drop(m, &m->peers[i]);
+        free(m->peers[i].why);
     }
     if (m->stashed) {
         blob_unref(m->stash.body);
@@ -175,7 +201,8 @@ static void peer_lose(struct mesh *m, p2p_peer i, const char *why)
     }
     p->reports = true;
     m->n_reports++;
-    snprintf(p->why, sizeof p->why, "%s", why);
+    free(p->why);
+    p->why = strdup(why);
     queue_drop(m, p);
 }
 
@@ -244,6 +271,7 @@ static int queue_flush(struct mesh *m, p2p_peer to, struct err *e)
         p->queue = item->next;
         if (p->queue == NULL) {
             p->queue_end = &p->queue;
+            queue_mark(m, p, false);
         }
         p->n_queued--;
         p->queued_bytes -= size;
@@ -256,7 +284,8 @@ static int queue_flush(struct mesh *m, p2p_peer to, struct err *e)
 static int queues_flush(struct mesh *m, struct err *e)
 {
     m->flush_ns = UINT64_MAX;
-    for (p2p_peer i = 0; m->n_queued > 0 && i < m->options.n_peers; i++) {
+    for (p2p_peer i = queue_next(m, 0); i < m->options.n_peers;
+         i = queue_next(m, i + 1)) {
         int rc = queue_flush(m, i, e);
         if (rc == ERR_AGAIN) {
             m->flush_ns = m->now_ns + MESH_RETRY_NS;
@@ -516,7 +545,7 @@ static void deadlines_check(struct mesh *m)
 
 static int event_lost(struct mesh *m, struct mesh_event *event)
 {
-    for (p2p_peer i = 0; i < m->options.n_peers; i++) {
+    for (p2p_peer i = 0; m->n_reports > 0 && i < m->options.n_peers; i++) {
         struct mesh_peer *p = &m->peers[i];
         if (p->reports) {
             p->reports = false;
@@ -524,7 +553,8 @@ static int event_lost(struct mesh *m, struct mesh_event *event)
             event->kind =
                 p->state == MESH_LOST ? MESH_EVENT_LOST : MESH_EVENT_BYE;
             event->peer = i;
-            memcpy(event->why, p->why, sizeof event->why);
+            snprintf(event->why, sizeof event->why, "%s",
+                     p->why == NULL ? "" : p->why);
             return 0;
         }
     }
@@ -680,4 +710,9 @@ size_t mesh_pending(const struct mesh *m, p2p_peer peer)
 struct p2p_stats mesh_stats(const struct mesh *m, p2p_peer peer)
 {
     return m->transport->ops->stats(m->transport, peer);
+}
+
+struct p2p_stats mesh_total(const struct mesh *m)
+{
+    return m->transport->ops->total(m->transport);
 }

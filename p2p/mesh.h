@@ -104,4 +104,7 @@ size_t mesh_pending(const struct mesh *m, p2p_peer peer);
 
 struct p2p_stats mesh_stats(const struct mesh *m, p2p_peer peer);
 
+/* The sums over all peers. */
+struct p2p_stats mesh_total(const struct mesh *m);
+
 #endif /* P2P_MESH_H_ */

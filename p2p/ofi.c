@@ -44,6 +44,7 @@ static void rx_post_again(struct ofi *t)
 static void packet_drop(struct ofi *t, p2p_peer who, enum wire_fault fault)
 {
     t->peers[who].stats.msgs_dropped++;
+    t->total.msgs_dropped++;
     if (!t->reported[fault]) {
         t->reported[fault] = true;
         log_warn(t->log, "drop a packet %s", wire_fault_str(fault));
@@ -63,12 +64,14 @@ static void rx_done(struct ofi *t, struct ofi_slot *s, size_t size)
     } else {
         struct ofi_peer *p = &t->peers[h.from];
         p->stats.bytes_received += size;
+        t->total.bytes_received += size;
         fault = assembly_add(&p->assembly, &h, s->packet + WIRE_HEADER_SIZE,
                              msg, &whole);
         if (fault != WIRE_OK) {
             packet_drop(t, h.from, fault);
         }
         p->stats.msgs_received += whole;
+        t->total.msgs_received += whole;
         t->n_ready += whole;
     }
     rx_post(t, s);
@@ -274,6 +277,11 @@ static struct p2p_stats ofi_stats(const struct p2p_transport *base,
     return t->peers == NULL ? (struct p2p_stats){0} : t->peers[peer].stats;
 }
 
+static struct p2p_stats ofi_total(const struct p2p_transport *base)
+{
+    return ((const struct ofi *)base)->total;
+}
+
 static size_t ofi_pending(const struct p2p_transport *base, p2p_peer peer)
 {
     const struct ofi *t = (const struct ofi *)base;
@@ -321,6 +329,7 @@ static const struct p2p_transport_ops OFI_OPS = {
     .wait = ofi_wait,
     .wake = ofi_wake,
     .stats = ofi_stats,
+    .total = ofi_total,
     .pending = ofi_pending,
     .close = ofi_close,
 };

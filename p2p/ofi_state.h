@@ -72,6 +72,7 @@ struct ofi {
     struct ofi_slot *unposted;       /* Rx slots that could not be posted. */
     uint8_t *packets;                /* Memory of the slots. */
     struct fid_mr *mr;               /* Of packets, if the provider needs it. */
+    struct p2p_stats total;          /* Of all peers. */
     struct p2p_msg ready[OFI_BATCH]; /* Arrived. */
     size_t ready_first;
     size_t n_ready;

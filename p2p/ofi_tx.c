@@ -141,9 +141,11 @@ static void chunk_sent(struct ofi *t, struct ofi_peer *p, size_t size)
     p->connected = true;
     p->refused_ns = 0;
     p->stats.bytes_sent += WIRE_HEADER_SIZE + size;
+    t->total.bytes_sent += WIRE_HEADER_SIZE + size;
     if (m->offset == m->size) {
         m->all_sent = true;
         p->stats.msgs_sent++;
+        t->total.msgs_sent++;
         p->unsent = m->next;
         t->n_unsent -= p->unsent == NULL;
     }

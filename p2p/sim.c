@@ -41,6 +41,7 @@ struct endpoint {
     struct parcel *inbox; /* Oldest first. */
     struct parcel **inbox_end;
     struct p2p_stats *stats; /* (n_peers) */
+    struct p2p_stats total;  /* Of all peers. */
 };
 
 struct p2p_sim {
@@ -251,6 +252,8 @@ static int sim_send(struct p2p_transport *t, struct p2p_msg *msg, struct err *e)
     wire_push(net, p);
     stats->msgs_sent++;
     stats->bytes_sent += wire_bytes(size);
+    self->total.msgs_sent++;
+    self->total.bytes_sent += wire_bytes(size);
     return 0;
 }
 
@@ -259,6 +262,7 @@ static int sim_poll(struct p2p_transport *t, struct p2p_msg *msg, struct err *e)
     struct endpoint *self = (struct endpoint *)t;
     struct parcel *p = self->inbox;
     struct p2p_stats *stats;
+    size_t bytes;
 
     if (p == NULL) {
         return err_set(e, ERR_AGAIN, "nothing arrived");
@@ -270,8 +274,11 @@ static int sim_poll(struct p2p_transport *t, struct p2p_msg *msg, struct err *e)
     *msg = p->msg;
     free(p);
     stats = &self->stats[msg->peer];
+    bytes = wire_bytes(msg->body ? msg->body->size : 0);
     stats->msgs_received++;
-    stats->bytes_received += wire_bytes(msg->body ? msg->body->size : 0);
+    stats->bytes_received += bytes;
+    self->total.msgs_received++;
+    self->total.bytes_received += bytes;
     return 0;
 }
 
@@ -293,6 +300,11 @@ static struct p2p_stats sim_stats(const struct p2p_transport *t, p2p_peer peer)
 
     assert(peer < self->net->options.n_peers);
     return self->stats[peer];
+}
+
+static struct p2p_stats sim_total(const struct p2p_transport *t)
+{
+    return ((const struct endpoint *)t)->total;
 }
 
 /* As when a process ends: what it has not read, what is on its way to it and
@@ -326,6 +338,7 @@ static const struct p2p_transport_ops SIM_OPS = {
     .wait = sim_wait,
     .wake = sim_wake,
     .stats = sim_stats,
+    .total = sim_total,
     .pending = sim_pending,
     .close = sim_close,
 };

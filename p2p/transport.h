@@ -80,6 +80,9 @@ struct p2p_transport_ops {
     /* Counters of all traffic with @peer. */
     struct p2p_stats (*stats)(const struct p2p_transport *t, p2p_peer peer);
 
+    /* Their sums over all peers. Cost: O(1). */
+    struct p2p_stats (*total)(const struct p2p_transport *t);
+
     /* How many messages to @peer were taken and have not left yet. */
     size_t (*pending)(const struct p2p_transport *t, p2p_peer peer);
 

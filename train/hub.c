@@ -42,7 +42,7 @@ int train_hub_fetch(struct train_hub *h,
                     struct blob **blob,
                     struct err *e)
 {
-    struct blob *b = *train_hub_slot(h, peer, clock);
+    struct blob *b = train_store_get(&h->store, peer, clock);
 
     if (peer == h->o.worker.self && clock < h->o.worker.first_clock) {
         return h->o.load(h->o.load_arg, clock, blob, e);
@@ -95,11 +95,8 @@ int train_hub_create(struct train_hub **hub,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->changed, &attr);
     pthread_condattr_destroy(&attr);
-    h->store =
-        calloc((size_t)o->worker.n_peers * TRAIN_WINDOW, sizeof *h->store);
-    rc = h->store == NULL
-             ? err_set(e, ERR_NOMEM, "batches of %u peers", o->worker.n_peers)
-             : train_worker_create(&h->worker, &o->worker, e);
+    rc = train_store_init(&h->store, o->worker.n_peers, e);
+    rc = rc != 0 ? rc : train_worker_create(&h->worker, &o->worker, e);
     if (rc == 0 && o->transport != NULL) {
         rc = start_network(h, e);
     }
@@ -131,13 +128,9 @@ void train_hub_destroy(struct train_hub *h)
     }
     mesh_destroy(h->mesh);
     drop_items(h);
-    for (size_t i = 0;
-         h->store != NULL && i < (size_t)h->o.worker.n_peers * TRAIN_WINDOW;
-         i++) {
-        blob_unref(h->store[i]);
-    }
+    train_hub_drop_group(h);
+    train_store_fini(&h->store);
     train_worker_destroy(h->worker);
-    free(h->store);
     free(h->items);
     free(h->deferred);
     pthread_cond_destroy(&h->changed);
@@ -154,12 +147,16 @@ static void wake_network(struct train_hub *h)
 
 int train_hub_own(struct train_hub *h, uint64_t clock, struct blob *batch)
 {
-    struct blob **at = train_hub_slot(h, h->o.worker.self, clock);
+    p2p_peer self = h->o.worker.self;
     int rc;
 
     pthread_mutex_lock(&h->mutex);
-    blob_unref(*at);
-    *at = blob_ref(batch);
+    rc = train_store_put(&h->store, self, clock, batch);
+    if (rc != 0) {
+        pthread_mutex_unlock(&h->mutex);
+        return rc;
+    }
+    (void)blob_ref(batch);
     rc = train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_OWN,
                                                 .peer = h->o.worker.self,
                                                 .clock = clock});
@@ -176,7 +173,6 @@ add_item(struct train_hub *h, const struct train_action *a, struct err *e)
         .clock = a->clock,
         .factor = train_delivery_factor(&h->o.worker.delivery, a->peer,
                                         h->o.worker.self)};
-    struct blob **at = train_hub_slot(h, a->peer, a->clock);
     int rc;
 
     if (h->n_items == h->items_room) {
@@ -193,8 +189,7 @@ add_item(struct train_hub *h, const struct train_action *a, struct err *e)
         return rc;
     }
     if (a->peer != h->o.worker.self) {
-        blob_unref(*at);
-        *at = NULL;
+        train_store_drop(&h->store, a->peer, a->clock);
     }
     h->items[h->n_items++] = item;
     return 0;
@@ -206,7 +201,6 @@ static int take(struct train_hub *h, struct err *e)
     struct train_action a;
 
     while (train_worker_next_replica(h->worker, &a)) {
-        struct blob **at = train_hub_slot(h, h->o.worker.self, a.clock);
         int rc = 0;
         switch (a.kind) {
         case TRAIN_ACTION_APPLY:
@@ -216,8 +210,7 @@ static int take(struct train_hub *h, struct err *e)
             return 1;
         case TRAIN_ACTION_RELEASE:
             if (a.clock >= h->o.worker.first_clock) {
-                blob_unref(*at);
-                *at = NULL;
+                train_store_drop(&h->store, h->o.worker.self, a.clock);
             }
             break;
         case TRAIN_ACTION_END:

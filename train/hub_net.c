@@ -26,25 +26,75 @@ static bool defer(struct train_hub *h, const struct train_action *a)
     return true;
 }
 
-/* Those batches of [clock, until) that the peer was not sent at once, one
- * behind the other. Batches that it has asked for and acknowledged since are
- * gone. */
-static int
-group_of(struct train_hub *h, const struct train_action *a, struct blob **body)
+void train_hub_drop_group(struct train_hub *h)
+{
+    for (size_t i = 0; i < h->group.n; i++) {
+        blob_unref(h->group.bodies[i]);
+    }
+    h->group.n = 0;
+}
+
+/* Which batches of [clock, until) an action sends, a bit for each: those that
+ * the peer was not sent at once. Batches that all have asked for and
+ * acknowledged since are gone. */
+static uint64_t parts_of(const struct train_hub *h,
+                         const struct train_action *a)
 {
     const struct train_delivery *d = &h->o.worker.delivery;
     p2p_peer self = h->o.worker.self;
+    uint64_t parts = 0;
+
+    for (uint64_t c = a->clock; c < a->until; c++) {
+        if (train_store_get(&h->store, self, c) != NULL &&
+            !train_delivery_eager(d, self, a->peer, c)) {
+            parts |= (uint64_t)1 << (c - a->clock);
+        }
+    }
+    return parts;
+}
+
+/* These, one behind the other. NULL: none, or no memory. */
+static struct blob *
+join(const struct train_hub *h, const struct train_action *a, uint64_t parts)
+{
+    struct blob *body;
     struct buf all;
 
     buf_init(&all);
     for (uint64_t c = a->clock; c < a->until; c++) {
-        const struct blob *b = *train_hub_slot(h, self, c);
-        if (b != NULL && !train_delivery_eager(d, self, a->peer, c)) {
+        if ((parts >> (c - a->clock) & 1) != 0) {
+            const struct blob *b =
+                train_store_get(&h->store, h->o.worker.self, c);
             buf_put(&all, b->data, b->size);
         }
     }
-    *body = all.failed || all.size == 0 ? NULL : blob_copy(all.data, all.size);
+    body = all.failed || all.size == 0 ? NULL : blob_copy(all.data, all.size);
     buf_fini(&all);
+    return body;
+}
+
+/* The body of a group: most receivers of a group get the same one. */
+static int
+group_of(struct train_hub *h, const struct train_action *a, struct blob **body)
+{
+    uint64_t parts = parts_of(h, a);
+    size_t i = 0;
+
+    _Static_assert(TRAIN_LAZY_MAX <= 64, "a bit for each clock of a group");
+    if (h->group.clock != a->clock || h->group.until != a->until) {
+        train_hub_drop_group(h);
+        h->group.clock = a->clock;
+        h->group.until = a->until;
+    }
+    while (i < h->group.n && h->group.parts[i] != parts) {
+        i++;
+    }
+    *body = i < h->group.n ? blob_ref(h->group.bodies[i]) : join(h, a, parts);
+    if (i == h->group.n && i < GROUP_BODIES_MAX && *body != NULL) {
+        h->group.parts[i] = parts;
+        h->group.bodies[i] = blob_ref(*body);
+        h->group.n++;
+    }
     return *body == NULL ? ERR_NOT_FOUND : 0;
 }
 
@@ -152,18 +202,16 @@ static void perform_all(struct train_hub *h)
 static void
 on_batch(struct train_hub *h, p2p_peer peer, uint64_t clock, struct blob *b)
 {
-    struct blob **at = train_hub_slot(h, peer, clock);
-
-    if (*at != NULL) { /* It came before, or an older one is not applied. */
+    /* It came before, or an older one is not applied. */
+    if (train_store_put(&h->store, peer, clock, b) != 0) {
         blob_unref(b);
         return;
     }
-    *at = b; /* The step may open the gate for it. */
+    /* It is held by now: the step may open the gate for it. */
     if (train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_BATCH,
                                                .peer = peer,
                                                .clock = clock}) != 0) {
-        *at = NULL;
-        blob_unref(b);
+        train_store_drop(&h->store, peer, clock);
     }
 }
 
@@ -176,7 +224,7 @@ static void on_batches(struct train_hub *h, const struct p2p_msg *msg)
         train_msg_next_clock(msg->body, h->o.n_matrices, &at, &size, &clock)) {
         struct blob *b = size == msg->body->size
                              ? blob_ref(msg->body)
-                             : blob_copy(msg->body->data + from, size);
+                             : blob_slice(msg->body, from, size);
         from = at;
         if (b == NULL) {
             log_warn(h->o.log, "no memory for a batch of peer %u", msg->peer);
@@ -266,29 +314,14 @@ static bool poll_all(struct train_hub *h)
     return any;
 }
 
-static void sum_stats(struct train_hub *h, struct p2p_stats *sum)
-{
-    memset(sum, 0, sizeof *sum);
-    for (p2p_peer p = 0; p < h->o.worker.n_peers; p++) {
-        struct p2p_stats s = mesh_stats(h->mesh, p);
-        sum->bytes_sent += s.bytes_sent;
-        sum->bytes_received += s.bytes_received;
-        sum->msgs_sent += s.msgs_sent;
-        sum->msgs_received += s.msgs_received;
-        sum->msgs_dropped += s.msgs_dropped;
-    }
-}
-
 /* Tell the engine the time, wake the compute thread if there is something for
  * it, and return how long nothing needs to be done. */
 static uint64_t tick(struct train_hub *h)
 {
-    struct p2p_stats stats;
     uint64_t t = train_hub_now(h), due;
 
-    sum_stats(h, &stats);
     pthread_mutex_lock(&h->mutex);
-    h->stats = stats;
+    h->stats = mesh_total(h->mesh);
     if (train_worker_due_ns(h->worker) <= t) {
         (void)train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_TICK,
                                                      .peer = h->o.worker.self});

@@ -8,32 +8,35 @@
 #include <stdatomic.h>
 
 #include "train/hub.h"
+#include "train/store.h"
+
+/* Bodies of one group that are kept for the next receiver. */
+#define GROUP_BODIES_MAX 16
 
 struct train_hub {
     struct train_hub_options o;
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* The gate opened, or the job ended. */
     struct train_worker *worker;
-    struct blob **store; /* (n_peers, TRAIN_WINDOW) batches by clock. */
+    struct train_store store;
     struct p2p_stats stats;
     struct train_hub_item *items;
     size_t n_items, items_room;
 
     /* The network thread's own. */
     struct mesh *mesh;
+    struct {
+        uint64_t clock, until;
+        size_t n;
+        uint64_t parts[GROUP_BODIES_MAX]; /* A bit for each clock in it. */
+        struct blob *bodies[GROUP_BODIES_MAX];
+    } group;                       /* What was sent of a group last. */
     struct train_action *deferred; /* Sends that found no room. */
     size_t n_deferred, deferred_room;
     pthread_t thread;
     bool started;
     atomic_bool quit;
 };
-
-/* Where the batch of @peer, of @clock, is held. The mutex is held. */
-static inline struct blob **
-train_hub_slot(struct train_hub *h, p2p_peer peer, uint64_t clock)
-{
-    return &h->store[(size_t)peer * TRAIN_WINDOW + clock % TRAIN_WINDOW];
-}
 
 uint64_t train_hub_now(const struct train_hub *h);
 
@@ -48,6 +51,9 @@ int train_hub_fetch(struct train_hub *h,
                     uint64_t clock,
                     struct blob **blob,
                     struct err *e);
+
+/* Forget the bodies of groups. */
+void train_hub_drop_group(struct train_hub *h);
 
 /* The network thread: @hub is a struct train_hub. */
 void *train_hub_network(void *hub);

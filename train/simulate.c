@@ -11,8 +11,8 @@
 #include "p2p/sim.h"
 #include "train/peer.h"
 #include "train/sim_state.h"
-#include "train/sim_timers.h"
 #include "train/sim_times.h"
+#include "train/timers.h"
 
 /* From the arrival of a message to the moment a peer looks: a thread wakes up.
  * What arrives meanwhile is looked at with it. */
@@ -52,7 +52,7 @@ struct sim {
     struct train_clock_tools tools;
     struct train_sim_states states;
     struct train_sim_times times;
-    struct train_sim_timers timers;
+    struct train_timers timers;
     struct p2p_sim *net;
     struct sim_peer *peers; /* (n) */
     uint32_t n, n_ended;
@@ -209,7 +209,7 @@ static int sim_open(struct sim *s, struct err *e)
     rc = rc != 0 ? rc : train_clock_tools_init(&s->tools, &s->replica, e);
     rc = rc != 0 ? rc : train_sim_states_init(&s->states, &s->replica, s->n, e);
     rc = rc != 0 ? rc : find_times(s, e);
-    rc = rc != 0 ? rc : train_sim_timers_init(&s->timers, s->n, e);
+    rc = rc != 0 ? rc : train_timers_init(&s->timers, s->n, e);
     rc = rc != 0 ? rc : make_network(s, e);
     return rc != 0 ? rc : make_peers(s, e);
 }
@@ -223,7 +223,7 @@ static void sim_close(struct sim *s)
     }
     free(s->peers);
     p2p_sim_destroy(s->net);
-    train_sim_timers_fini(&s->timers);
+    train_timers_fini(&s->timers);
     train_sim_states_fini(&s->states);
     train_clock_tools_fini(&s->tools);
     dataset_fini(&s->test);
@@ -453,14 +453,14 @@ static int turn(struct sim *s, struct sim_peer *p, struct err *e)
         p->busy_ns < due_ns) {
         due_ns = p->busy_ns;
     }
-    train_sim_timers_set(&s->timers, p->rank, due_ns);
+    train_timers_set(&s->timers, p->rank, due_ns);
     return rc;
 }
 
 /* Messages that are due before the next peer is, or that peer's turn. */
 static int step(struct sim *s, struct err *e)
 {
-    uint32_t next = train_sim_timers_next(&s->timers);
+    uint32_t next = train_timers_next(&s->timers);
     uint64_t due_ns = s->timers.due_ns[next];
     p2p_peer to;
 
@@ -468,7 +468,7 @@ static int step(struct sim *s, struct err *e)
     if (p2p_sim_step(s->net, due_ns, &to)) {
         s->r->n_events++;
         if (s->timers.due_ns[to] > now(s) + LAG_NS) {
-            train_sim_timers_set(&s->timers, to, now(s) + LAG_NS);
+            train_timers_set(&s->timers, to, now(s) + LAG_NS);
         }
         return 0;
     }
@@ -489,7 +489,7 @@ static int begin(struct sim *s, struct err *e)
     for (p2p_peer p = 0; rc == 0 && p < s->n; p++) {
         s->peers[p].since_ns = s->zero_ns;
         rc = begin_clock(s, &s->peers[p], e);
-        train_sim_timers_set(&s->timers, p, s->zero_ns);
+        train_timers_set(&s->timers, p, s->zero_ns);
     }
     return rc;
 }

@@ -56,6 +56,13 @@ void train_worker_tell(struct train_worker *w,
             .kind = kind, .peer = peer, .clock = clock, .until = until});
 }
 
+static void update_all_due(struct train_worker *w)
+{
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        train_timers_set(&w->due, p, train_worker_peer_due_ns(w, p));
+    }
+}
+
 int train_worker_create(struct train_worker **worker,
                         const struct train_worker_options *o,
                         struct err *e)
@@ -76,7 +83,11 @@ int train_worker_create(struct train_worker **worker,
     if (w != NULL) {
         w->members = calloc(o->n_peers, sizeof *w->members);
     }
-    if (w == NULL || w->members == NULL) {
+    if (w != NULL) {
+        w->ticked = calloc(o->n_peers, sizeof *w->ticked);
+    }
+    if (w == NULL || w->members == NULL || w->ticked == NULL ||
+        train_timers_init(&w->due, o->n_peers, e) != 0) {
         train_worker_destroy(w);
         return err_set(e, ERR_NOMEM, "engine for %u peers", o->n_peers);
     }
@@ -105,6 +116,7 @@ int train_worker_create(struct train_worker **worker,
     if (o->first_clock == o->delivery.last_clock) {
         w->state = ENDING;
     }
+    update_all_due(w);
     *worker = w;
     return 0;
 }
@@ -114,6 +126,9 @@ void train_worker_destroy(struct train_worker *w)
     if (w == NULL) {
         return;
     }
+    train_timers_fini(&w->due);
+    free(w->ticked);
+    free(w->early);
     free(w->members);
     free(w->arrivals);
     free(w->network.items);
@@ -136,10 +151,12 @@ static void try_end(struct train_worker *w)
     if (w->state != ENDING || !w->all_applied) {
         return;
     }
-    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
-        if (train_worker_is_other(w, p) && !w->members[p].done) {
-            return;
-        }
+    while (w->n_done < w->o.n_peers && !(train_worker_is_other(w, w->n_done) &&
+                                         !w->members[w->n_done].done)) {
+        w->n_done++;
+    }
+    if (w->n_done < w->o.n_peers) {
+        return;
     }
     log_debug(w->o.log, "all peers are done at clock %" PRIu64, w->clock);
     end(w);
@@ -209,64 +226,112 @@ static int on_own(struct train_worker *w, const struct train_event *ev)
         train_worker_wait_for(w, p, train_worker_lacks(w, p));
     }
     w->state = AT_GATE;
+    w->n_let_go = 0;
     train_worker_try_close(w);
     return 0;
 }
 
-static struct digest *digest_slot(struct member *m, uint64_t clock)
+/* Ours of @clock, or NULL: not known yet, or forgotten. */
+static const struct digest *own_digest(const struct train_worker *w,
+                                       uint64_t clock)
 {
-    struct digest *oldest = &m->digests[0];
-
-    for (size_t i = 0; i < DIGESTS_HELD; i++) {
-        struct digest *d = &m->digests[i];
-        if (d->here && d->clock == clock) {
-            return d;
-        }
-        if (!d->here || (oldest->here && d->clock < oldest->clock)) {
-            oldest = d;
+    for (size_t i = 0; i < DIGESTS_HELD && i < w->n_own_digests; i++) {
+        if (w->own_digests[i].clock == clock) {
+            return &w->own_digests[i];
         }
     }
-    return oldest;
+    return NULL;
 }
 
-static void
-compare_digests(struct train_worker *w, p2p_peer peer, uint64_t clock)
+static void compare_digests(struct train_worker *w,
+                            const struct digest *ours,
+                            const struct digest *theirs)
 {
-    const struct digest *ours = digest_slot(&w->members[w->o.self], clock);
-    const struct digest *theirs = digest_slot(&w->members[peer], clock);
     char a[HASH_HEX_SIZE], b[HASH_HEX_SIZE];
 
-    if (!ours->here || !theirs->here || ours->clock != clock ||
-        theirs->clock != clock ||
-        (ours->hash.high == theirs->hash.high &&
-         ours->hash.low == theirs->hash.low)) {
+    if (ours->hash.high == theirs->hash.high &&
+        ours->hash.low == theirs->hash.low) {
         return;
     }
     hash_hex(ours->hash, a);
     hash_hex(theirs->hash, b);
-    stop(w, ERR_DIVERGED, peer,
+    stop(w, ERR_DIVERGED, theirs->peer,
          "replicas differ at clock %" PRIu64
          ": the digest is %s at peer %u and %s at peer %u",
-         clock, a, w->o.self, b, peer);
+         ours->clock, a, w->o.self, b, theirs->peer);
+}
+
+/* Keep a digest until ours is known, as long as peers do not send far more of
+ * them than they may be ahead. */
+static void keep_early(struct train_worker *w, const struct digest *d)
+{
+    if (w->n_early >= (size_t)DIGESTS_HELD * w->o.n_peers) {
+        return;
+    }
+    if (w->n_early == w->early_room) {
+        size_t room = w->early_room == 0 ? 16 : 2 * w->early_room;
+        void *p = realloc(w->early, room * sizeof *w->early);
+        if (p == NULL) {
+            w->out_of_memory = true;
+            return;
+        }
+        w->early = p;
+        w->early_room = room;
+    }
+    w->early[w->n_early++] = *d;
+}
+
+static void tell_digest(struct train_worker *w, const struct digest *d)
+{
+    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
+        if (train_worker_is_other(w, p)) {
+            train_worker_act(w, &w->network,
+                             (struct train_action){.kind = TRAIN_ACTION_DIGEST,
+                                                   .peer = p,
+                                                   .clock = d->clock,
+                                                   .digest = d->hash});
+        }
+    }
+}
+
+/* Ours is known: tell the others, and look at those that came before. */
+static void on_own_digest(struct train_worker *w, const struct digest *d)
+{
+    size_t kept = 0;
+
+    w->own_digests[w->n_own_digests++ % DIGESTS_HELD] = *d;
+    tell_digest(w, d);
+    for (size_t i = 0; i < w->n_early; i++) {
+        if (w->early[i].clock == d->clock) {
+            compare_digests(w, d, &w->early[i]);
+        } else if (w->early[i].clock > d->clock) {
+            w->early[kept++] = w->early[i];
+        }
+    }
+    w->n_early = kept;
+}
+
+static void on_digest_of_other(struct train_worker *w, const struct digest *d)
+{
+    const struct digest *ours = own_digest(w, d->clock);
+    size_t last = (w->n_own_digests - 1) % DIGESTS_HELD;
+
+    if (ours != NULL) {
+        compare_digests(w, ours, d);
+    } else if (w->n_own_digests == 0 || d->clock > w->own_digests[last].clock) {
+        keep_early(w, d);
+    }
 }
 
 static void on_digest(struct train_worker *w, const struct train_event *ev)
 {
+    struct digest d = {ev->peer, ev->clock, ev->digest};
     bool own = ev->peer == w->o.self;
 
-    *digest_slot(&w->members[ev->peer], ev->clock) =
-        (struct digest){.here = true, .clock = ev->clock, .hash = ev->digest};
-    for (p2p_peer p = 0; p < w->o.n_peers && train_worker_in_order(w); p++) {
-        if (own && train_worker_is_other(w, p)) {
-            train_worker_act(w, &w->network,
-                             (struct train_action){.kind = TRAIN_ACTION_DIGEST,
-                                                   .peer = p,
-                                                   .clock = ev->clock,
-                                                   .digest = ev->digest});
-        }
-        if (p != w->o.self && (own || p == ev->peer)) {
-            compare_digests(w, p, ev->clock);
-        }
+    if (train_worker_in_order(w) && own) {
+        on_own_digest(w, &d);
+    } else if (train_worker_in_order(w)) {
+        on_digest_of_other(w, &d);
     }
     if (!own || ev->clock != w->o.delivery.last_clock || w->state != ENDING) {
         return;
@@ -326,6 +391,23 @@ static void on_stop(struct train_worker *w, const struct train_event *ev)
     }
 }
 
+/* What others send concerns them; our own events may concern everybody. */
+static void update_due(struct train_worker *w, const struct train_event *ev)
+{
+    p2p_peer p = ev->peer;
+    uint64_t due;
+
+    if (p != w->o.self) {
+        train_timers_set(&w->due, p, train_worker_peer_due_ns(w, p));
+    } else if (ev->kind != TRAIN_EVENT_TICK) {
+        update_all_due(w);
+    }
+    while (p = train_timers_next(&w->due), due = train_worker_peer_due_ns(w, p),
+           due != w->due.due_ns[p]) {
+        train_timers_set(&w->due, p, due);
+    }
+}
+
 int train_worker_step(struct train_worker *w, const struct train_event *ev)
 {
     int rc = 0;
@@ -362,6 +444,7 @@ int train_worker_step(struct train_worker *w, const struct train_event *ev)
         train_worker_on_tick(w, ev);
         break;
     }
+    update_due(w, ev);
     return w->out_of_memory ? ERR_NOMEM : rc;
 }
 
@@ -388,6 +471,11 @@ uint64_t train_worker_clock(const struct train_worker *w)
 uint32_t train_worker_staleness(const struct train_worker *w)
 {
     return w->staleness;
+}
+
+uint64_t train_worker_due_ns(const struct train_worker *w)
+{
+    return w->due.due_ns[train_timers_next(&w->due)];
 }
 
 unsigned train_worker_pace(const struct train_worker *w)

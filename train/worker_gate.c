@@ -95,36 +95,42 @@ bool train_worker_holds_up(const struct train_worker *w, p2p_peer p)
            (train_worker_is_other(w, p) && m->acked < far);
 }
 
-/* The first peer that keeps the gate closed, or n_peers. */
-static p2p_peer holdup(const struct train_worker *w)
+/* Whether any peer keeps the gate closed. Who does not, will not before the
+ * next clock. */
+static bool is_held_up(struct train_worker *w)
 {
-    p2p_peer p = 0;
-
-    while (p < w->o.n_peers && !train_worker_holds_up(w, p)) {
-        p++;
+    while (w->n_let_go < w->o.n_peers &&
+           !train_worker_holds_up(w, w->n_let_go)) {
+        w->n_let_go++;
     }
-    return p;
+    return w->n_let_go < w->o.n_peers;
+}
+
+/* Whether all others have our batch of clock released. */
+static bool is_free(struct train_worker *w)
+{
+    while (w->n_freed < w->o.n_peers &&
+           !(train_worker_is_other(w, w->n_freed) &&
+             w->members[w->n_freed].acked <= w->released)) {
+        w->n_freed++;
+    }
+    return w->n_freed == w->o.n_peers;
 }
 
 void train_worker_release(struct train_worker *w)
 {
-    uint64_t least = w->members[w->o.self].applied;
-
-    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
-        if (train_worker_is_other(w, p) && w->members[p].acked < least) {
-            least = w->members[p].acked;
-        }
-    }
-    for (; w->released < least; w->released++) {
+    while (w->released < w->members[w->o.self].applied && is_free(w)) {
         train_worker_act(w, &w->replica,
                          (struct train_action){.kind = TRAIN_ACTION_RELEASE,
                                                .clock = w->released});
+        w->released++;
+        w->n_freed = 0;
     }
 }
 
 void train_worker_try_close(struct train_worker *w)
 {
-    if (w->state != AT_GATE || holdup(w) != w->o.n_peers) {
+    if (w->state != AT_GATE || is_held_up(w)) {
         return;
     }
     if (train_worker_in_order(w)) {

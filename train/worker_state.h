@@ -6,13 +6,15 @@
 #ifndef TRAIN_WORKER_STATE_H_
 #define TRAIN_WORKER_STATE_H_
 
+#include "train/timers.h"
 #include "train/worker.h"
 
-/* How many digests of a peer wait for ours, or ours for theirs. */
+/* How many of our digests wait for others, and, on average, how many of each
+ * peer for ours. */
 #define DIGESTS_HELD 8
 
 struct digest {
-    bool here;
+    p2p_peer peer;
     uint64_t clock;
     struct hash128 hash;
 };
@@ -35,7 +37,6 @@ struct member {
     bool done;
     bool bye;
     unsigned pace; /* As it said; 0: not yet. */
-    struct digest digests[DIGESTS_HELD];
 };
 
 struct arrival {
@@ -61,7 +62,19 @@ struct train_worker {
     uint64_t released;          /* Our batches below this clock are released. */
     bool all_applied;           /* W_last is there. */
     uint64_t done_said_ns;
-    struct member *members;   /* (n_peers). */
+    struct member *members; /* (n_peers). */
+    /* Of most events that concern one peer, nothing else need be looked at:
+     * what follows is brought up to date by need. */
+    struct train_timers due; /* By peer: not later than due_ns() of it, and of
+                              * the first one just that. */
+    p2p_peer *ticked;        /* (n_peers) Whom a TICK looks at. */
+    p2p_peer n_let_go; /* Peers below do not keep the gate of clock closed, */
+    p2p_peer n_freed;  /* have our batch of clock released, */
+    p2p_peer n_done;   /* and are done, or gone. */
+    struct digest own_digests[DIGESTS_HELD]; /* The last ones. */
+    size_t n_own_digests;                    /* Ever. */
+    struct digest *early; /* Digests of others that wait for ours. */
+    size_t n_early, early_room;
     struct arrival *arrivals; /* ssp, asp: came and not yet applied. */
     size_t n_arrivals, arrivals_room;
     struct actions network, replica;
@@ -119,6 +132,9 @@ bool train_worker_lacks(const struct train_worker *w, p2p_peer p);
 
 /* Begin to wait for what should be here of @peer, unless we did so @already. */
 void train_worker_wait_for(struct train_worker *w, p2p_peer peer, bool already);
+
+/* When time makes a difference for @p, as things are; UINT64_MAX: never. */
+uint64_t train_worker_peer_due_ns(const struct train_worker *w, p2p_peer p);
 
 /* Events. */
 int train_worker_on_batch(struct train_worker *w, const struct train_event *ev);

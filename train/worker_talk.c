@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "train/worker_state.h"
 
@@ -169,54 +170,75 @@ bool train_worker_lacks(const struct train_worker *w, p2p_peer p)
            train_delivery_due(&w->o.delivery, p, w->o.self, m->have, m->newest);
 }
 
+static void tick_peer(struct train_worker *w, p2p_peer p, uint64_t now_ns)
+{
+    struct member *m = &w->members[p];
+
+    if (!train_worker_is_other(w, p)) {
+        return;
+    }
+    if (train_worker_lacks(w, p) &&
+        now_ns - m->patient_ns >= patience_ns(w, m)) {
+        m->patient_ns = now_ns;
+        m->n_asked++;
+        log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
+        train_worker_tell(w, TRAIN_ACTION_ASK, p, m->have, m->have + ASK_MAX);
+    }
+    if (m->ack_owed && now_ns - m->ack_owed_ns >= w->o.retry_ns / 2) {
+        train_worker_tell(w, TRAIN_ACTION_ACK, p, m->have, 0);
+    }
+    if (w->all_applied && !m->done &&
+        now_ns - w->done_said_ns >= w->o.retry_ns) {
+        train_worker_tell(w, TRAIN_ACTION_DONE, p, w->clock, 0);
+    }
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    p2p_peer x = *(const p2p_peer *)a, y = *(const p2p_peer *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Those whose time has come, by rank. */
 void train_worker_on_tick(struct train_worker *w, const struct train_event *ev)
 {
-    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
-        struct member *m = &w->members[p];
-        if (!train_worker_is_other(w, p)) {
-            continue;
-        }
-        if (train_worker_lacks(w, p) &&
-            ev->now_ns - m->patient_ns >= patience_ns(w, m)) {
-            m->patient_ns = ev->now_ns;
-            m->n_asked++;
-            log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
-            train_worker_tell(w, TRAIN_ACTION_ASK, p, m->have,
-                              m->have + ASK_MAX);
-        }
-        if (m->ack_owed && ev->now_ns - m->ack_owed_ns >= w->o.retry_ns / 2) {
-            train_worker_tell(w, TRAIN_ACTION_ACK, p, m->have, 0);
-        }
-        if (w->all_applied && !m->done &&
-            ev->now_ns - w->done_said_ns >= w->o.retry_ns) {
-            train_worker_tell(w, TRAIN_ACTION_DONE, p, w->clock, 0);
-        }
+    size_t n = 0;
+    p2p_peer p;
+
+    while (p = train_timers_next(&w->due), w->due.due_ns[p] <= ev->now_ns) {
+        train_timers_set(&w->due, p, UINT64_MAX);
+        w->ticked[n++] = p;
+    }
+    qsort(w->ticked, n, sizeof *w->ticked, by_rank);
+    for (size_t i = 0; i < n; i++) {
+        tick_peer(w, w->ticked[i], ev->now_ns);
     }
     if (ev->now_ns - w->done_said_ns >= w->o.retry_ns) {
         w->done_said_ns = ev->now_ns;
     }
+    for (size_t i = 0; i < n; i++) {
+        p = w->ticked[i];
+        train_timers_set(&w->due, p, train_worker_peer_due_ns(w, p));
+    }
 }
 
-uint64_t train_worker_due_ns(const struct train_worker *w)
+uint64_t train_worker_peer_due_ns(const struct train_worker *w, p2p_peer p)
 {
+    const struct member *m = &w->members[p];
     uint64_t due = UINT64_MAX;
 
-    for (p2p_peer p = 0; p < w->o.n_peers; p++) {
-        const struct member *m = &w->members[p];
-        if (!train_worker_is_other(w, p)) {
-            continue;
-        }
-        if (train_worker_lacks(w, p) &&
-            m->patient_ns + patience_ns(w, m) < due) {
-            due = m->patient_ns + patience_ns(w, m);
-        }
-        if (m->ack_owed && m->ack_owed_ns + w->o.retry_ns / 2 < due) {
-            due = m->ack_owed_ns + w->o.retry_ns / 2;
-        }
-        if (w->all_applied && !m->done &&
-            w->done_said_ns + w->o.retry_ns < due) {
-            due = w->done_said_ns + w->o.retry_ns;
-        }
+    if (!train_worker_is_other(w, p)) {
+        return due;
+    }
+    if (train_worker_lacks(w, p)) {
+        due = m->patient_ns + patience_ns(w, m);
+    }
+    if (m->ack_owed && m->ack_owed_ns + w->o.retry_ns / 2 < due) {
+        due = m->ack_owed_ns + w->o.retry_ns / 2;
+    }
+    if (w->all_applied && !m->done && w->done_said_ns + w->o.retry_ns < due) {
+        due = w->done_said_ns + w->o.retry_ns;
     }
     return due;
 }

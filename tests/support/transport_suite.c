@@ -266,6 +266,17 @@ static void test_stats_count_headers_and_bodies(void **state)
     assert_int_equal(received.bytes_received, sent.bytes_sent);
     assert_int_equal(received.msgs_dropped, 0);
     assert_int_equal(net.t[0]->ops->stats(net.t[0], 1).msgs_sent, 0);
+    send_body(kind, &net, 0, 1, 5);
+    receive(kind, &net, 0, 1, &msg);
+    blob_unref(msg.body);
+    sent = net.t[0]->ops->total(net.t[0]);
+    assert_int_equal(sent.msgs_sent, 3);
+    assert_int_equal(sent.bytes_sent,
+                     wire_bytes(100) + wire_bytes(200000) + wire_bytes(5));
+    received = net.t[2]->ops->total(net.t[2]);
+    assert_int_equal(received.msgs_received, 2);
+    assert_int_equal(received.bytes_received,
+                     wire_bytes(100) + wire_bytes(200000));
     kind->close(&net);
 }
 

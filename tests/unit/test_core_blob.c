@@ -29,6 +29,23 @@ static void test_a_size_that_overflows_is_no_memory(void **state)
     assert_null(blob_create(SIZE_MAX));
 }
 
+static void test_a_slice_keeps_its_parent(void **state)
+{
+    struct blob *b = blob_copy("sufficient", 10), *part, *none;
+
+    (void)state;
+    part = blob_slice(b, 3, 4);
+    none = blob_slice(b, 10, 0);
+    assert_true(part != NULL && none != NULL);
+    blob_unref(b);
+    assert_int_equal(part->size, 4);
+    assert_memory_equal(part->data, "fici", 4);
+    assert_int_equal(none->size, 0);
+    blob_unref(blob_ref(part));
+    blob_unref(part);
+    blob_unref(none);
+}
+
 static void *use_and_let_go(void *arg)
 {
     struct blob *b = arg;
@@ -63,6 +80,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_copy_has_the_bytes),
+        cmocka_unit_test(test_a_slice_keeps_its_parent),
         cmocka_unit_test(test_a_size_that_overflows_is_no_memory),
         cmocka_unit_test(test_the_last_thread_to_let_go_frees),
     };

@@ -1,5 +1,5 @@
 /* Unit tests of train/simulate.h and of what it is made of: dataset/shards.h,
- * train/sim_timers.h, train/sim_times.h. */
+ * train/timers.h, train/sim_times.h. */
 
 #include <math.h>
 #include <stdio.h>
@@ -11,9 +11,9 @@
 #include "core/rng.h"
 #include "dataset/shards.h"
 #include "tests/support/test.h"
-#include "train/sim_timers.h"
 #include "train/sim_times.h"
 #include "train/simulate.h"
+#include "train/timers.h"
 
 #define ROWS 203
 
@@ -137,19 +137,19 @@ static void test_views_of_dense_rows_are_shards(void **state)
 
 static void test_the_next_timer_is_the_earliest(void **state)
 {
-    struct train_sim_timers t;
+    struct train_timers t;
 
     (void)state;
-    assert_int_equal(train_sim_timers_init(&t, 37, NULL), 0);
+    assert_int_equal(train_timers_init(&t, 37, NULL), 0);
     for (uint64_t i = 0; i < 5000; i++) {
         uint32_t best = 0;
-        train_sim_timers_set(&t, (uint32_t)draw(500, i, 37), draw(501, i, 99));
+        train_timers_set(&t, (uint32_t)draw(500, i, 37), draw(501, i, 99));
         for (uint32_t p = 1; p < 37; p++) {
             best = t.due_ns[p] < t.due_ns[best] ? p : best;
         }
-        assert_int_equal(train_sim_timers_next(&t), best);
+        assert_int_equal(train_timers_next(&t), best);
     }
-    train_sim_timers_fini(&t);
+    train_timers_fini(&t);
 }
 
 static void test_stragglers_are_as_many_as_asked_for_and_slow(void **state)

@@ -1,11 +1,11 @@
-#include "train/sim_timers.h"
+#include "train/timers.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-int train_sim_timers_init(struct train_sim_timers *t, uint32_t n, struct err *e)
+int train_timers_init(struct train_timers *t, uint32_t n, struct err *e)
 {
     assert(n > 0);
     memset(t, 0, sizeof *t);
@@ -22,7 +22,7 @@ int train_sim_timers_init(struct train_sim_timers *t, uint32_t n, struct err *e)
     return 0;
 }
 
-void train_sim_timers_fini(struct train_sim_timers *t)
+void train_timers_fini(struct train_timers *t)
 {
     free(t->due_ns);
     free(t->heap);
@@ -30,18 +30,18 @@ void train_sim_timers_fini(struct train_sim_timers *t)
     memset(t, 0, sizeof *t);
 }
 
-static bool before(const struct train_sim_timers *t, uint32_t a, uint32_t b)
+static bool before(const struct train_timers *t, uint32_t a, uint32_t b)
 {
     return t->due_ns[a] != t->due_ns[b] ? t->due_ns[a] < t->due_ns[b] : a < b;
 }
 
-static void put(struct train_sim_timers *t, uint32_t at, uint32_t peer)
+static void put(struct train_timers *t, uint32_t at, uint32_t peer)
 {
     t->heap[at] = peer;
     t->at[peer] = at;
 }
 
-static void sift_up(struct train_sim_timers *t, uint32_t at, uint32_t peer)
+static void sift_up(struct train_timers *t, uint32_t at, uint32_t peer)
 {
     while (at > 0 && before(t, peer, t->heap[(at - 1) / 2])) {
         put(t, at, t->heap[(at - 1) / 2]);
@@ -50,7 +50,7 @@ static void sift_up(struct train_sim_timers *t, uint32_t at, uint32_t peer)
     put(t, at, peer);
 }
 
-static void sift_down(struct train_sim_timers *t, uint32_t at, uint32_t peer)
+static void sift_down(struct train_timers *t, uint32_t at, uint32_t peer)
 {
     for (;;) {
         uint32_t child = 2 * at + 1;
@@ -66,9 +66,7 @@ static void sift_down(struct train_sim_timers *t, uint32_t at, uint32_t peer)
     put(t, at, peer);
 }
 
-void train_sim_timers_set(struct train_sim_timers *t,
-                          uint32_t peer,
-                          uint64_t due_ns)
+void train_timers_set(struct train_timers *t, uint32_t peer, uint64_t due_ns)
 {
     bool earlier = due_ns < t->due_ns[peer];
 
