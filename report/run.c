@@ -5,14 +5,53 @@
 #include <string.h>
 
 #include "ckpt/file.h"
+#include "ckpt/index.h"
 #include "ckpt/reader.h"
 #include "train/replica.h"
 
 #define FADING_CLOCKS 50 /* As train/loop.c shows the loss. */
 
+/* The clock that a row of the index is of, if its step is not in the log any
+ * more. */
+struct rows {
+    struct ckpt_metrics *metrics;
+    uint64_t first;
+};
+
+static int take_row(void *arg, uint64_t clock, const struct ckpt_metrics *m)
+{
+    const struct rows *r = arg;
+
+    if (clock >= r->first) {
+        return 1;
+    }
+    r->metrics[clock] = *m;
+    return 0;
+}
+
+/* What the log was compacted of: measurements stay in the index. If that was
+ * lost, too, they are missing. */
+static void read_old(struct report_peer *p, const char *dir, uint64_t first)
+{
+    struct rows rows = {.metrics = p->metrics, .first = first};
+    struct ckpt_index x;
+
+    for (; p->n < first; p->n++) {
+#define X(NAME, TEXT) p->metrics[p->n].NAME = NAN;
+        CKPT_METRIC_MAP(X)
+#undef X
+    }
+    if (first > 0 && ckpt_index_open(&x, dir, false, NULL) == 0) {
+        (void)ckpt_index_each_metric(&x, 0, take_row, &rows, NULL);
+        ckpt_index_close(&x);
+    }
+}
+
 /* Room for all clocks, and the metrics themselves. */
-static int
-read_metrics(struct report_peer *p, struct ckpt_reader *reader, struct err *e)
+static int read_metrics(struct report_peer *p,
+                        const char *dir,
+                        struct ckpt_reader *reader,
+                        struct err *e)
 {
     struct ckpt_step step;
     int rc = 0;
@@ -24,6 +63,7 @@ read_metrics(struct report_peer *p, struct ckpt_reader *reader, struct err *e)
     if (p->metrics == NULL || p->seconds == NULL || p->sent == NULL) {
         return err_set(e, ERR_NOMEM, "metrics of %zu clocks", n);
     }
+    read_old(p, dir, ckpt_reader_first(reader));
     ckpt_step_init(&step);
     for (; p->n < n; p->n++) {
         rc = ckpt_reader_step(reader, p->n, &step, e);
@@ -66,7 +106,7 @@ static int load_peer(struct report_run *r, struct report_peer *p, struct err *e)
     }
     if (rc == 0) {
         p->bytes = ckpt_reader_bytes(reader);
-        rc = read_metrics(p, reader, e);
+        rc = read_metrics(p, dir, reader, e);
     }
     if (rc == 0 && r->json == NULL) {
         r->json = strdup(ckpt_reader_run_json(reader));

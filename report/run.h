@@ -20,9 +20,9 @@ static inline double report_metric(const struct ckpt_metrics *m, size_t metric)
 
 struct report_peer {
     uint32_t rank;
-    bool running;                 /* Somebody may write to the log. */
-    uint64_t bytes;               /* Of the log, as far as it is valid. */
-    size_t n;                     /* Clocks 0..n-1. */
+    bool running;   /* Somebody may write to the log. */
+    uint64_t bytes; /* Of the log, as far as it is valid. */
+    size_t n;       /* Clocks 0..n-1; what is not known of them is NaN. */
     struct ckpt_metrics *metrics; /* (n). Owned. */
     double *seconds; /* (n) from the beginning to the end of a clock. */
     double *sent;    /* (n) bytes sent until then. Both owned. */

@@ -33,7 +33,7 @@ struct result {
     double seconds, samples, loss;
     double test_loss, test_accuracy;
     int64_t test_clock; /* -1: never. */
-    double peer_clocks; /* Of all peers together. */
+    double peer_clocks; /* Measured, of all peers together. */
     double sent, encoded, error, staleness;
     double log_bytes;
     bool running;
@@ -64,7 +64,9 @@ static void add_peer(struct result *r, const struct report_peer *p, size_t *n)
     r->seconds = fmax(r->seconds, p->seconds[p->n - 1]);
     r->samples += report_peer_sum(p, REPORT_METRIC(samples));
     r->loss += loss_of(p);
-    r->peer_clocks += (double)p->n;
+    for (size_t c = 0; c < p->n; c++) {
+        r->peer_clocks += isnan(p->metrics[c].seconds_clock) ? 0 : 1;
+    }
     r->sent += p->sent[p->n - 1];
     r->encoded += report_peer_sum(p, REPORT_METRIC(bytes_encoded));
     r->error += report_peer_sum(p, REPORT_METRIC(selection_error));

@@ -23,6 +23,7 @@ static const struct cmd COMMANDS[] = {
     {"blame", cmd_blame, "who contributed most to some clocks"},
     {"explain", cmd_explain, "what a clock costs, for each way of sending"},
     {"log", cmd_log, "list, show, export, verify or reindex a log"},
+    {"watch", cmd_watch, "a run in the terminal, as it goes on"},
     {"report", cmd_report, "one HTML file with charts of one or several runs"},
     {"data", cmd_data, "inspect, convert, featurize or split a data set"},
     {"simulate", cmd_simulate, "try a job on a network that is not here"},

@@ -212,6 +212,22 @@ sed 's/"metric":"loss","clock":\[0,1,/"metric":"loss","clock":[1,0,/' \
     one.html >wrong.html
 expect_status 1 python3 compare.py wrong.html plain=2
 
+# A log that was compacted: the index has what was measured before.
+# shellcheck disable=SC2086
+check "run of small segments" "$lyre" train mlr $common --run short --peers 2 \
+    --clocks 400 --segment-size 16K
+check "compact" "$lyre" log compact short --keep 50
+expect_status 1 "$lyre" log show short --clock 100
+check "report of a compacted run" "$lyre" report short --out short.html
+check "the numbers of a compacted run" python3 compare.py short.html short=2
+rm short/peer-*/index.db*
+check "report without what is lost" "$lyre" report short --out short.html
+check "watch without what is lost" "$lyre" watch short --once
+expect_said "clock 400 of 400"
+check "reindex" "$lyre" log reindex short
+check "watch what is left" "$lyre" watch short --once
+expect_said "clock 400 of 400"
+
 # A job that is running.
 # shellcheck disable=SC2086
 "$lyre" train mlr $common --run running --peers 2 --clocks 10000000 &
