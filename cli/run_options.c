@@ -89,8 +89,11 @@ static const struct opt OPTS[] = {
      .kind = OPT_F64,
      .value = &opts.lr,
      .arg = "X",
-     .help = "learning rate (default: rowgrad sqrt(classes)/6, adagrad 0.3,\n"
-             "sgd 0.1, momentum 0.01; the last two want tuning)",
+     .help =
+         "learning rate (default: rowgrad sqrt(classes)/6, adagrad 0.3,\n"
+         "sgd 0.1, momentum 0.01; the last two want tuning). Where W moves in\n"
+         "steps of far more than 8,000 samples (peers x batch x L of lazy:L),\n"
+         "try less, by as much",
      .min = 1e-30,
      .max = 1e30},
     {.name = "optimizer",
