@@ -82,6 +82,51 @@ uint64_t train_delivery_complete(const struct train_delivery *d, uint64_t limit)
                : limit / d->lazy * d->lazy;
 }
 
+/* Those of one kind, from p + 1 on: the @index-th in *holder, or how many. */
+static uint32_t find_holder(const struct train_delivery *d,
+                            const p2p_peer pair[2],
+                            uint64_t clock,
+                            bool eager,
+                            uint32_t index,
+                            p2p_peer *holder)
+{
+    uint32_t P = d->schedule.n_peers, n = 0;
+
+    for (uint32_t shift = 1; shift < P; shift++) {
+        p2p_peer x = (pair[0] + shift) % P;
+        if (x != pair[1] &&
+            train_delivery_eager(d, pair[0], x, clock) == eager) {
+            if (n == index) {
+                *holder = x;
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+p2p_peer train_delivery_holder(const struct train_delivery *d,
+                               p2p_peer p,
+                               p2p_peer q,
+                               uint64_t clock,
+                               uint32_t index)
+{
+    const p2p_peer pair[2] = {p, q};
+    p2p_peer holder = p, none;
+    uint32_t n = find_holder(d, pair, clock, true, UINT32_MAX, &none);
+    uint32_t all = n;
+
+    if (!train_delivery_leaves_out(d)) {
+        all += find_holder(d, pair, clock, false, UINT32_MAX, &none);
+    }
+    if (all > 0) {
+        index %= all;
+        (void)find_holder(d, pair, clock, index < n,
+                          index < n ? index : index - n, &holder);
+    }
+    return holder;
+}
+
 float train_delivery_factor(const struct train_delivery *d,
                             p2p_peer p,
                             p2p_peer q)

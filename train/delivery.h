@@ -76,6 +76,16 @@ bool train_delivery_due(const struct train_delivery *d,
 uint64_t train_delivery_complete(const struct train_delivery *d,
                                  uint64_t limit);
 
+/* Another peer than @p and @q that gets the batch of @p of @clock: number
+ * @index, round and round, of those whom the schedule names, from p + 1 on, and
+ * behind them the others, if they ever get it. @p where there is none. Cost: a
+ * draw of the schedule for each peer. */
+p2p_peer train_delivery_holder(const struct train_delivery *d,
+                               p2p_peer p,
+                               p2p_peer q,
+                               uint64_t clock,
+                               uint32_t index);
+
 /* By what @q multiplies the coefs of a batch of @p (which may be @q): 1, but
  * where batches are left out p2p_multicast_scale(). */
 float train_delivery_factor(const struct train_delivery *d,

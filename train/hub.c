@@ -90,6 +90,7 @@ int train_hub_create(struct train_hub **hub,
         return err_set(e, ERR_NOMEM, "hub");
     }
     h->o = *o;
+    h->held.bytes_max = o->held_bytes_max;
     pthread_mutex_init(&h->mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -130,6 +131,7 @@ void train_hub_destroy(struct train_hub *h)
     drop_items(h);
     train_hub_drop_group(h);
     train_store_fini(&h->store);
+    train_held_fini(&h->held);
     train_worker_destroy(h->worker);
     free(h->items);
     free(h->deferred);
@@ -189,6 +191,7 @@ add_item(struct train_hub *h, const struct train_action *a, struct err *e)
         return rc;
     }
     if (a->peer != h->o.worker.self) {
+        train_held_put(&h->held, a->peer, a->clock, item.blob);
         train_store_drop(&h->store, a->peer, a->clock);
     }
     h->items[h->n_items++] = item;

@@ -23,6 +23,8 @@ struct train_hub_options {
     size_t n_matrices;
     struct p2p_transport *transport; /* Connected; NULL iff n_peers is 1. */
     uint64_t peer_timeout_ns;
+    size_t held_bytes_max; /* Of batches of others that are kept for peers that
+                            * miss them: see train/held.h. */
     /* An own batch from before this process, for peers that ask, and for
      * pipelines that have not applied it yet. *blob is a new reference. */
     int (*load)(void *arg, uint64_t clock, struct blob **blob, struct err *e);

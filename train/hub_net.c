@@ -98,6 +98,17 @@ group_of(struct train_hub *h, const struct train_action *a, struct blob **body)
     return *body == NULL ? ERR_NOT_FOUND : 0;
 }
 
+/* A batch of another: one that waits to be applied, or was. */
+static int
+held_of(struct train_hub *h, const struct train_action *a, struct blob **body)
+{
+    struct blob *b = train_store_get(&h->store, a->origin, a->clock);
+
+    *body =
+        b != NULL ? blob_ref(b) : train_held_get(&h->held, a->origin, a->clock);
+    return *body == NULL ? ERR_NOT_FOUND : 0;
+}
+
 /* The body that an action sends. NULL with 0: none. */
 static int
 body_of(struct train_hub *h, const struct train_action *a, struct blob **body)
@@ -113,8 +124,10 @@ body_of(struct train_hub *h, const struct train_action *a, struct blob **body)
         return train_hub_fetch(h, h->o.worker.self, a->clock, body, NULL);
     case TRAIN_ACTION_GROUP:
         return group_of(h, a, body);
+    case TRAIN_ACTION_HELD:
+        return held_of(h, a, body);
     case TRAIN_ACTION_ASK:
-        m.origin = a->peer;
+        m.origin = a->origin;
         *body = train_msg_encode(TRAIN_MSG_WANT, &m);
         break;
     case TRAIN_ACTION_DIGEST:
@@ -137,6 +150,8 @@ static uint8_t type_of(enum train_action_kind kind)
     case TRAIN_ACTION_SEND:
     case TRAIN_ACTION_GROUP:
         return TRAIN_MSG_BATCH;
+    case TRAIN_ACTION_HELD:
+        return TRAIN_MSG_HELD;
     case TRAIN_ACTION_ASK:
         return TRAIN_MSG_WANT;
     case TRAIN_ACTION_DIGEST:
@@ -158,8 +173,8 @@ static bool perform(struct train_hub *h, const struct train_action *a)
     int rc;
 
     /* A batch that is asked for again may be in the queue still. */
-    if (a->kind == TRAIN_ACTION_SEND && a->until != 0 &&
-        mesh_pending(h->mesh, a->peer) > 0) {
+    if ((a->kind == TRAIN_ACTION_SEND || a->kind == TRAIN_ACTION_HELD) &&
+        a->until != 0 && mesh_pending(h->mesh, a->peer) > 0) {
         return true;
     }
     pthread_mutex_lock(&h->mutex);
@@ -215,7 +230,8 @@ on_batch(struct train_hub *h, p2p_peer peer, uint64_t clock, struct blob *b)
     }
 }
 
-static void on_batches(struct train_hub *h, const struct p2p_msg *msg)
+static void
+on_batches(struct train_hub *h, const struct p2p_msg *msg, p2p_peer origin)
 {
     size_t at = 0, size, from = 0;
     uint64_t clock;
@@ -227,10 +243,10 @@ static void on_batches(struct train_hub *h, const struct p2p_msg *msg)
                              : blob_slice(msg->body, from, size);
         from = at;
         if (b == NULL) {
-            log_warn(h->o.log, "no memory for a batch of peer %u", msg->peer);
+            log_warn(h->o.log, "no memory for a batch of peer %u", origin);
             return; /* It will be asked for again. */
         }
-        on_batch(h, msg->peer, clock, b);
+        on_batch(h, origin, clock, b);
     }
 }
 
@@ -238,7 +254,8 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
 {
     static const enum train_event_kind EVENTS[] = {
         TRAIN_EVENT_BATCH, TRAIN_EVENT_WANT, TRAIN_EVENT_DIGEST,
-        TRAIN_EVENT_ACK,   TRAIN_EVENT_DONE, TRAIN_EVENT_STOP};
+        TRAIN_EVENT_ACK,   TRAIN_EVENT_DONE, TRAIN_EVENT_STOP,
+        TRAIN_EVENT_BATCH};
     struct train_msg m;
     struct err e;
     struct train_event ev = {.kind = TRAIN_EVENT_ACK,
@@ -251,16 +268,22 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
         log_warn(h->o.log, "dropped what peer %u sent: %s", msg->peer, e.msg);
         return;
     }
+    if (m.origin >= h->o.worker.n_peers) {
+        log_warn(h->o.log, "dropped what peer %u sent: there is no peer %u",
+                 msg->peer, m.origin);
+        return;
+    }
     pthread_mutex_lock(&h->mutex);
     (void)train_hub_step(h, ev);
     ev.kind = EVENTS[msg->type - TRAIN_MSG_BATCH];
     ev.clock = m.clock;
     ev.until = m.until;
+    ev.origin = m.origin;
     ev.digest = m.digest;
     ev.reason = m.reason;
     ev.why = m.why;
     if (ev.kind == TRAIN_EVENT_BATCH) {
-        on_batches(h, msg);
+        on_batches(h, msg, m.origin);
     } else if (ev.kind != TRAIN_EVENT_ACK) {
         (void)train_hub_step(h, ev);
     }

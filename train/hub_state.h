@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "train/held.h"
 #include "train/hub.h"
 #include "train/store.h"
 
@@ -19,6 +20,7 @@ struct train_hub {
     pthread_cond_t changed; /* The gate opened, or the job ended. */
     struct train_worker *worker;
     struct train_store store;
+    struct train_held held; /* Batches of others that were applied. */
     struct p2p_stats stats;
     struct train_hub_item *items;
     size_t n_items, items_room;

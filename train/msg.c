@@ -77,6 +77,7 @@ static int decode_batch(struct train_msg *m,
     size_t at = 0;
     int rc = decode_clock(body, &at, origin, n_matrices, &m->clock, e);
 
+    m->origin = origin;
     for (uint64_t before = m->clock; rc == 0 && at < body->size;
          before = clock) {
         rc = decode_clock(body, &at, origin, n_matrices, &clock, e);
@@ -85,6 +86,24 @@ static int decode_batch(struct train_msg *m,
         }
     }
     return rc;
+}
+
+/* The first record says whose they are. */
+static int decode_held(struct train_msg *m,
+                       const struct blob *body,
+                       uint32_t sender,
+                       size_t n_matrices,
+                       struct err *e)
+{
+    struct sv_record r;
+
+    if (sv_record_peek(&r, body->data, body->size, e) != 0) {
+        return err_wrap(e, ERR_CORRUPT, "held batch");
+    }
+    if (r.origin == sender) {
+        return err_set(e, ERR_CORRUPT, "held batch: it is the sender's own");
+    }
+    return decode_batch(m, body, r.origin, n_matrices, e);
 }
 
 bool train_msg_next_clock(const struct blob *body,
@@ -146,6 +165,9 @@ int train_msg_decode(struct train_msg *m,
     case TRAIN_MSG_BATCH:
         return size == 0 ? err_set(e, ERR_CORRUPT, "batch: empty")
                          : decode_batch(m, body, origin, n_matrices, e);
+    case TRAIN_MSG_HELD:
+        return size == 0 ? err_set(e, ERR_CORRUPT, "held batch: empty")
+                         : decode_held(m, body, origin, n_matrices, e);
     case TRAIN_MSG_WANT:
         if (size != WANT_SIZE) {
             break;

@@ -8,6 +8,8 @@
  *     ACK      no body: the header's ack is all
  *     DONE     no body: I have everything and am through
  *     STOP     u64 clock, u32 code (negated), text: why I stop
+ *     HELD     as BATCH, but of another peer than the sender, all records of
+ *              the same
  *
  * Integers are little-endian. The ack of every message says in its low 53 bits
  * the clock below which the sender has all batches of the receiver that ever
@@ -34,7 +36,8 @@ enum train_msg_type {
     TRAIN_MSG_DIGEST,
     TRAIN_MSG_ACK,
     TRAIN_MSG_DONE,
-    TRAIN_MSG_STOP
+    TRAIN_MSG_STOP,
+    TRAIN_MSG_HELD
 };
 
 #define TRAIN_MSG_CLOCK_BITS (64 - SPREAD_PACE_BITS) /* 53. */
@@ -56,9 +59,9 @@ static inline unsigned train_msg_ack_pace(uint64_t ack)
 
 /* What a body says; which fields count depends on the type. */
 struct train_msg {
-    uint64_t clock;        /* Of a BATCH: the first. */
+    uint64_t clock;        /* Of a BATCH or HELD: the first. */
     uint64_t until;        /* WANT. */
-    uint32_t origin;       /* WANT. */
+    uint32_t origin;       /* WANT, HELD: of the batches. */
     struct hash128 digest; /* DIGEST. */
     int reason;            /* STOP: a code of core/err.h. */
     char why[256];         /* STOP. */
@@ -68,8 +71,8 @@ struct train_msg {
 struct blob *train_msg_encode(enum train_msg_type type,
                               const struct train_msg *m);
 
-/* Read the body of any message; @origin and @n_matrices say what a BATCH must
- * hold, and the checksums of its records are checked.
+/* Read the body of any message; @origin, who sent it, and @n_matrices say what
+ * a BATCH must hold, and a HELD not; the checksums of its records are checked.
  *
  * Errors: ERR_CORRUPT  the body is not what its type demands. */
 int train_msg_decode(struct train_msg *m,
@@ -79,9 +82,9 @@ int train_msg_decode(struct train_msg *m,
                      size_t n_matrices,
                      struct err *e);
 
-/* Walk through the clocks of a BATCH that train_msg_decode() has found good.
- * *at is 0 at first, and where the next clock begins afterwards; *size is what
- * this one has. False behind the last. */
+/* Walk through the clocks of a BATCH or HELD that train_msg_decode() has found
+ * good. *at is 0 at first, and where the next clock begins afterwards; *size is
+ * what this one has. False behind the last. */
 bool train_msg_next_clock(const struct blob *body,
                           size_t n_matrices,
                           size_t *at,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "train/held.h"
 #include "train/meet.h"
 
 /* How long peers wait for one another at the start, at least: the others may
@@ -295,6 +296,7 @@ static int open_hub(struct peer *p, struct err *e)
         .n_matrices = p->replica.n_states,
         .transport = p->transport,
         .peer_timeout_ns = run->peer_timeout_ns,
+        .held_bytes_max = TRAIN_HELD_BYTES,
         .load = load_own,
         .load_arg = p,
         .interrupted = p->o->interrupted,

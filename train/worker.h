@@ -26,6 +26,10 @@
  * of p, so that no two peers are further apart than P - 1 times the bound. In
  * bsp and pipeline it cannot be.
  *
+ * What does not come in time is asked for again: twice from its origin, then in
+ * turn from a peer that must have it (train_delivery_holder()) and from its
+ * origin. What was applied is held for that for a while: train/held.h.
+ *
  * A peer keeps its own batches until all others have them, and does not run
  * further ahead of the slowest acknowledgement than TRAIN_WINDOW / 2 clocks, in
  * any mode: that bounds the memory of all. Nor does it run further ahead than
@@ -69,7 +73,8 @@ enum train_event_kind {
     TRAIN_EVENT_BATCH,   /* A batch of peer, of clock, has arrived. */
     TRAIN_EVENT_ACK,     /* peer has our batches with clock < clock, but for
                           * those that never come to it. */
-    TRAIN_EVENT_WANT,    /* peer asks for our batches of [clock, until). */
+    TRAIN_EVENT_WANT,    /* peer asks for the batches of origin, ourselves or
+                          * another, of [clock, until). */
     TRAIN_EVENT_DIGEST,  /* Digest of peer (or our own) at clock. Our own of
                           * last_clock also says that all is applied. */
     TRAIN_EVENT_DONE,    /* peer has all batches of everybody. */
@@ -85,6 +90,7 @@ struct train_event {
     p2p_peer peer;
     uint64_t clock;
     uint64_t until;        /* WANT. */
+    p2p_peer origin;       /* WANT. */
     unsigned pace;         /* ACK: of peer's clocks; 0: it does not say. */
     struct hash128 digest; /* DIGEST. */
     int reason;            /* STOP, LOST: a code of core/err.h. */
@@ -96,7 +102,10 @@ enum train_action_kind {
                             * asked for it. */
     TRAIN_ACTION_GROUP,    /* Send peer those batches of ours of [clock, until)
                             * that it was not sent at once, in one message. */
-    TRAIN_ACTION_ASK,      /* Ask peer for its batches of [clock, until). */
+    TRAIN_ACTION_HELD,     /* Send peer, who asked for it, the batch of origin
+                            * of clock, if it is still held. */
+    TRAIN_ACTION_ASK,      /* Ask peer for the batches of origin, itself or
+                            * another, of [clock, until). */
     TRAIN_ACTION_ACK,      /* Tell peer what we have of it. */
     TRAIN_ACTION_DIGEST,   /* Send our digest of clock to peer. */
     TRAIN_ACTION_DONE,     /* Tell peer that we have everything. */
@@ -114,6 +123,7 @@ struct train_action {
     p2p_peer peer;
     uint64_t clock;
     uint64_t until;
+    p2p_peer origin; /* HELD, ASK. */
     struct hash128 digest;
 };
 
@@ -132,8 +142,9 @@ void train_worker_destroy(struct train_worker *w);
  * cannot be: drop it. Nothing changed. */
 int train_worker_step(struct train_worker *w, const struct train_event *event);
 
-/* Take the next action that is for the network (SEND, GROUP, ASK, ACK, DIGEST,
- * DONE, STOP) or for the replica (the others), in the order they arose. */
+/* Take the next action that is for the network (SEND, GROUP, HELD, ASK, ACK,
+ * DIGEST, DONE, STOP) or for the replica (the others), in the order they arose.
+ */
 bool train_worker_next_network(struct train_worker *w, struct train_action *a);
 bool train_worker_next_replica(struct train_worker *w, struct train_action *a);
 

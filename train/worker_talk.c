@@ -6,6 +6,9 @@
 /* A peer is asked for at most so many batches at once. */
 #define ASK_MAX 64
 
+/* So often the origin is asked in vain before others are. */
+#define ASK_ORIGIN 2
+
 /* Patience doubles so many times while asking brings nothing. */
 #define RETRY_DOUBLINGS_MAX 5
 
@@ -131,11 +134,13 @@ void train_worker_on_ack(struct train_worker *w, const struct train_event *ev)
     train_worker_release(w);
 }
 
+/* Only what is for the one who asks; the driver knows what is still held. */
 void train_worker_on_want(struct train_worker *w, const struct train_event *ev)
 {
     const struct train_delivery *d = &w->o.delivery;
-    p2p_peer self = w->o.self;
-    uint64_t until = w->members[self].have, c = ev->clock;
+    const bool own = ev->origin == w->o.self;
+    uint64_t c = ev->clock, until = own ? w->members[w->o.self].have
+                                        : w->o.delivery.last_clock;
 
     if (ev->until < until) {
         until = ev->until;
@@ -144,10 +149,20 @@ void train_worker_on_want(struct train_worker *w, const struct train_event *ev)
         until = c + ASK_MAX;
     }
     owe(w, ev->peer);
-    for (c = train_delivery_next(d, self, ev->peer, c); c < until;
-         c = train_delivery_next(d, self, ev->peer, c + 1)) {
-        log_trace(w->o.log, "peer %u wants clock %" PRIu64, ev->peer, c);
-        train_worker_tell(w, TRAIN_ACTION_SEND, ev->peer, c, 1);
+    for (c = train_delivery_next(d, ev->origin, ev->peer, c); c < until;
+         c = train_delivery_next(d, ev->origin, ev->peer, c + 1)) {
+        log_trace(w->o.log, "peer %u wants clock %" PRIu64 " of peer %u",
+                  ev->peer, c, ev->origin);
+        if (own) {
+            train_worker_tell(w, TRAIN_ACTION_SEND, ev->peer, c, 1);
+        } else {
+            train_worker_act(w, &w->network,
+                             (struct train_action){.kind = TRAIN_ACTION_HELD,
+                                                   .peer = ev->peer,
+                                                   .origin = ev->origin,
+                                                   .clock = c,
+                                                   .until = 1});
+        }
     }
 }
 
@@ -170,6 +185,31 @@ bool train_worker_lacks(const struct train_worker *w, p2p_peer p)
            train_delivery_due(&w->o.delivery, p, w->o.self, m->have, m->newest);
 }
 
+/* Ask for what is missing of @p: it itself, or, when it was asked in vain, in
+ * every second turn somebody who must have it. */
+static void ask(struct train_worker *w, p2p_peer p)
+{
+    struct member *m = &w->members[p];
+    p2p_peer whom = p;
+
+    if (m->n_asked >= ASK_ORIGIN && (m->n_asked - ASK_ORIGIN) % 2 == 0) {
+        whom = train_delivery_holder(&w->o.delivery, p, w->o.self, m->have,
+                                     (m->n_asked - ASK_ORIGIN) / 2);
+        whom = w->members[whom].bye ? p : whom;
+    }
+    m->patient_ns = w->now_ns;
+    m->n_asked++;
+    log_trace(w->o.log, "ask peer %u for clock %" PRIu64 " of peer %u", whom,
+              m->have, p);
+    w->members[whom].ack_owed = false;
+    train_worker_act(w, &w->network,
+                     (struct train_action){.kind = TRAIN_ACTION_ASK,
+                                           .peer = whom,
+                                           .origin = p,
+                                           .clock = m->have,
+                                           .until = m->have + ASK_MAX});
+}
+
 static void tick_peer(struct train_worker *w, p2p_peer p, uint64_t now_ns)
 {
     struct member *m = &w->members[p];
@@ -179,10 +219,7 @@ static void tick_peer(struct train_worker *w, p2p_peer p, uint64_t now_ns)
     }
     if (train_worker_lacks(w, p) &&
         now_ns - m->patient_ns >= patience_ns(w, m)) {
-        m->patient_ns = now_ns;
-        m->n_asked++;
-        log_trace(w->o.log, "ask peer %u for clock %" PRIu64, p, m->have);
-        train_worker_tell(w, TRAIN_ACTION_ASK, p, m->have, m->have + ASK_MAX);
+        ask(w, p);
     }
     if (m->ack_owed && now_ns - m->ack_owed_ns >= w->o.retry_ns / 2) {
         train_worker_tell(w, TRAIN_ACTION_ACK, p, m->have, 0);

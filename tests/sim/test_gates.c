@@ -505,6 +505,41 @@ static void test_a_cut_link_is_waited_for_and_made_up_for(void **state)
     cluster_tear_down(&cluster);
 }
 
+/* Nothing of peer 2 comes to peer 0, ever: it asks in vain, and gets all of it
+ * from peer 1. Only that peer 2 is done it must hear from peer 2. */
+static void test_what_an_origin_cannot_send_comes_from_a_holder(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct cluster_options o = SLOW_PEER;
+        o.net.n_peers = 4;
+        o.mode = i == 0 ? TRAIN_BSP : TRAIN_SSP;
+        o.staleness = (uint32_t)i;
+        o.clocks = 6;
+        o.compute_ns[2] = o.compute_ns[3] = 10 * MS;
+        if (i == 2) { /* Each batch of 2 comes to 3 and, at times, to 0. */
+            o.multicast = P2P_MULTICAST_RANDOM;
+            o.fan_out = 2;
+            o.repair = TRAIN_REPAIR_NONE;
+        }
+        cluster_set_up(&cluster, &o);
+        cluster_run(&cluster, 5 * MS);
+        p2p_sim_cut(cluster.net, 2, 0);
+        cluster_run(&cluster, 60 * CLOCK_S);
+        assert_int_equal(cluster.nodes[0].clock, 6);
+        assert_false(cluster.nodes[0].ended);
+        for (uint64_t c = 0; c < 6; c++) {
+            assert_int_equal(cluster_has(&cluster, 0, 2, c),
+                             i < 2 || reaches(2, 0, c));
+        }
+        p2p_sim_mend(cluster.net, 2, 0);
+        cluster_run(&cluster, 120 * CLOCK_S);
+        assert_true(cluster_ended(&cluster));
+        assert_true(i > 0 || cluster_equal(&cluster, 0, 2));
+        cluster_tear_down(&cluster);
+    }
+}
+
 /* Nobody waits in asp but for acknowledgements, at the bound of the window.
  * When those and the batches are lost both ways, all stand there with nothing
  * to wait for: they must ask. */
@@ -645,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_one_way_senders_are_acknowledged_in_time),
         cmocka_unit_test(test_without_repair_a_full_window_is_made_up_for),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
+        cmocka_unit_test(test_what_an_origin_cannot_send_comes_from_a_holder),
         cmocka_unit_test(test_asp_goes_on_after_all_stood_at_the_window),
         cmocka_unit_test(test_asp_ends_though_speeds_differ),
         cmocka_unit_test(

@@ -73,6 +73,7 @@ static void node_set_up(struct cluster *c, p2p_peer rank)
         .transport = p2p_sim_endpoint(c->net, rank),
         .peer_timeout_ns =
             c->o.timeout_ns == 0 ? 3600 * CLOCK_S : c->o.timeout_ns,
+        .held_bytes_max = 1 << 20,
         .load = load_nothing,
         .now = cluster_now,
         .now_arg = c,

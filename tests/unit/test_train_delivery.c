@@ -176,6 +176,34 @@ static void test_noting_passes_over_what_never_comes(void **state)
     assert_int_equal(have, n);
 }
 
+/* Everybody who gets a batch is named once in a round, targets first. */
+static void test_holders_are_those_who_get_a_batch(void **state)
+{
+    struct train_delivery d = make(P2P_MULTICAST_RANDOM, 3, 9);
+
+    (void)state;
+    for (int repair = 0; repair < TRAIN_REPAIR_COUNT; repair++) {
+        d.repair = (enum train_repair)repair;
+        for (uint64_t c = 0; c < 9; c++) {
+            uint32_t q = 3, n = 0, named = 0;
+            for (p2p_peer x = 0; x < 9; x++) {
+                n += x != 2 && x != q && train_delivery_reaches(&d, 2, x, c);
+            }
+            for (uint32_t i = 0; i < n; i++) {
+                p2p_peer x = train_delivery_holder(&d, 2, q, c, i);
+                assert_true(x != 2 && x != q);
+                assert_true(train_delivery_reaches(&d, 2, x, c));
+                assert_int_equal(train_delivery_eager(&d, 2, x, c), i < 2);
+                assert_int_equal(train_delivery_holder(&d, 2, q, c, i + n), x);
+                assert_false(named >> x & 1);
+                named |= 1u << x;
+            }
+        }
+    }
+    d = make(P2P_MULTICAST_ALL, 0, 2);
+    assert_int_equal(train_delivery_holder(&d, 1, 0, 5, 0), 1); /* None. */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_where_all_are_targets_repairs_do_not_differ),
         cmocka_unit_test(test_factors_make_up_for_what_is_left_out),
         cmocka_unit_test(test_noting_passes_over_what_never_comes),
+        cmocka_unit_test(test_holders_are_those_who_get_a_batch),
     };
     return cmocka_run_group_tests_name("train_delivery", tests, NULL, NULL);
 }

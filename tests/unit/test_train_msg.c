@@ -117,7 +117,17 @@ static void test_a_batch_holds_one_record_for_each_matrix(void **state)
                      ERR_CORRUPT);
     assert_int_equal(train_msg_decode(&m, TRAIN_MSG_BATCH, mixed, 4, 2, NULL),
                      ERR_CORRUPT);
+    /* Held: the records say whose they are, and never the sender's. */
+    assert_int_equal(train_msg_decode(&m, TRAIN_MSG_HELD, good, 5, 2, NULL), 0);
+    assert_int_equal(m.origin, 4);
+    assert_int_equal(m.clock, 9);
+    assert_int_equal(train_msg_decode(&m, TRAIN_MSG_HELD, good, 4, 2, NULL),
+                     ERR_CORRUPT);
+    assert_int_equal(train_msg_decode(&m, TRAIN_MSG_HELD, mixed, 5, 2, NULL),
+                     ERR_CORRUPT);
     good->data[good->size / 2] ^= 4;
+    assert_int_equal(train_msg_decode(&m, TRAIN_MSG_HELD, good, 5, 2, NULL),
+                     ERR_CORRUPT);
     assert_int_equal(train_msg_decode(&m, TRAIN_MSG_BATCH, good, 4, 2, NULL),
                      ERR_CORRUPT);
     blob_unref(good);
