@@ -7,27 +7,15 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "p2p/link.h"
 #include "p2p/ofi.h"
 #include "p2p/rendezvous.h"
-
-#define BENCH_PING_SIZE 8
-#define BENCH_PINGS_MAX 200000
-#define BENCH_WAIT_NS   (50 * CLOCK_MS)
-
-enum bench_type {
-    BENCH_PING = 16, /* Answered with the same. */
-    BENCH_DATA,      /* Counted. */
-    BENCH_COUNT,     /* How many were counted? Answered in ack. */
-    BENCH_DONE       /* The sender has measured everything. */
-};
 
 struct bench_peer {
     const struct bench_link_options *o;
     struct p2p_transport *t;
     p2p_peer self;
     uint32_t n_peers;
-    uint64_t n_data[BENCH_LINK_PEERS_MAX]; /* Counted, by sender. Peer 0. */
-    uint64_t heard_ns;                     /* Last message of any kind. */
     struct bench_link_result result;
     struct err e;
     int rc;
@@ -39,204 +27,27 @@ static uint64_t or_default(uint64_t x, uint64_t fallback)
     return x != 0 ? x : fallback;
 }
 
-/* Receive the next message, waiting for it. */
-static int bench_receive(struct bench_peer *b, struct p2p_msg *msg)
+/* Peer 0 answers, all others measure. */
+static int bench_measure(struct bench_peer *b)
 {
-    uint64_t timeout_ns = or_default(b->o->timeout_ns, 30 * CLOCK_S);
-    int rc;
+    const uint64_t phase_ns = or_default(b->o->phase_ns, CLOCK_S);
+    const struct p2p_link_options o = {
+        .self = b->self,
+        .n_peers = b->n_peers,
+        .ping_ns = phase_ns,
+        .phase_ns = phase_ns,
+        .small_size = or_default(b->o->small_size, 1024),
+        .big_size = or_default(b->o->big_size, 65536),
+        .silent_ns = or_default(b->o->timeout_ns, 30 * CLOCK_S),
+        .stop = b->o->stop};
+    struct p2p_link_result r;
+    int rc = p2p_link_measure(b->t, &o, &r, &b->e);
 
-    b->heard_ns = clock_ns();
-    while ((rc = p2p_poll(b->t, msg, &b->e)) == ERR_AGAIN) {
-        if (b->o->stop != NULL &&
-            __atomic_load_n(b->o->stop, __ATOMIC_RELAXED) != 0) {
-            return err_set(&b->e, ERR_INTERRUPTED, "interrupted");
-        }
-        if (clock_ns() - b->heard_ns > timeout_ns) {
-            return err_set(&b->e, ERR_UNREACHABLE, "the other end is silent");
-        }
-        b->t->ops->wait(b->t, BENCH_WAIT_NS);
-    }
-    return rc == 0 ? 0 : err_wrap(&b->e, rc, "receive");
-}
-
-/* Send, waiting for room. Nothing is expected to arrive meanwhile. */
-static int bench_send(struct bench_peer *b,
-                      p2p_peer to,
-                      enum bench_type type,
-                      uint64_t ack,
-                      struct blob *body)
-{
-    uint64_t timeout_ns = or_default(b->o->timeout_ns, 30 * CLOCK_S);
-    uint64_t start_ns = clock_ns();
-    struct p2p_msg msg = {.peer = to, .type = (uint8_t)type, .ack = ack};
-    struct p2p_msg other;
-    bool has_polled = false;
-    int rc;
-
-    msg.body = body == NULL ? NULL : blob_ref(body);
-    while ((rc = p2p_send(b->t, &msg, &b->e)) == ERR_AGAIN) {
-        if (clock_ns() - start_ns > timeout_ns) {
-            rc = err_set(&b->e, ERR_UNREACHABLE, "the other end is stuck");
-            break;
-        }
-        /* Polling makes room; only if it does not is it time to sleep. */
-        if (has_polled) {
-            b->t->ops->wait(b->t, BENCH_WAIT_NS);
-        }
-        rc = p2p_poll(b->t, &other, &b->e);
-        has_polled = true;
-        if (rc == 0) {
-            blob_unref(other.body);
-        } else if (rc != ERR_AGAIN) {
-            break;
-        }
-    }
-    blob_unref(msg.body);
-    return rc == 0 ? 0 : err_wrap(&b->e, rc, "send");
-}
-
-/* Peer 0: answer until all others are done, and all answers have left. */
-static int bench_serve(struct bench_peer *b)
-{
-    uint32_t n_left = b->n_peers - 1;
-    int rc = 0;
-
-    while (rc == 0 && n_left > 0) {
-        struct p2p_msg msg = {0};
-        rc = bench_receive(b, &msg);
-        if (rc != 0) {
-            return rc;
-        }
-        if (msg.type == BENCH_PING) {
-            rc = bench_send(b, msg.peer, BENCH_PING, 0, msg.body);
-        } else if (msg.type == BENCH_DATA) {
-            b->n_data[msg.peer]++;
-        } else if (msg.type == BENCH_COUNT) {
-            rc =
-                bench_send(b, msg.peer, BENCH_COUNT, b->n_data[msg.peer], NULL);
-            b->n_data[msg.peer] = 0;
-        } else {
-            n_left--;
-        }
-        blob_unref(msg.body);
-    }
-    return rc;
-}
-
-static int u64_compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Wait for an answer of @type. */
-static int bench_answer(struct bench_peer *b, uint8_t type, uint64_t *ack)
-{
-    struct p2p_msg msg = {0};
-    int rc = bench_receive(b, &msg);
-
-    if (rc == 0 && msg.type != type) {
-        rc = err_set(&b->e, ERR_CORRUPT, "unexpected answer %u", msg.type);
-    }
-    *ack = msg.ack;
-    blob_unref(msg.body);
-    return rc;
-}
-
-static int bench_round_trips(struct bench_peer *b, struct blob *body)
-{
-    uint64_t phase_ns = or_default(b->o->phase_ns, CLOCK_S);
-    uint64_t *times = malloc(BENCH_PINGS_MAX * sizeof times[0]);
-    uint64_t start_ns = clock_ns();
-    uint64_t ack;
-    size_t n = 0;
-    int rc = 0;
-
-    if (times == NULL) {
-        return err_set(&b->e, ERR_NOMEM, "round trips");
-    }
-    while (rc == 0 && n < BENCH_PINGS_MAX &&
-           (n == 0 || clock_ns() - start_ns < phase_ns)) {
-        uint64_t sent_ns = clock_ns();
-        rc = bench_send(b, 0, BENCH_PING, 0, body);
-        if (rc == 0) {
-            rc = bench_answer(b, BENCH_PING, &ack);
-        }
-        times[n++] = clock_ns() - sent_ns;
-    }
-    qsort(times, n, sizeof times[0], u64_compare);
-    b->result.round_trip_us_median = (double)times[n / 2] / 1e3;
-    b->result.round_trip_us_p99 = (double)times[n * 99 / 100] / 1e3;
-    free(times);
-    return rc;
-}
-
-/* Stream @body for a phase: how many arrived per second. */
-static int
-bench_stream(struct bench_peer *b, struct blob *body, double *msgs_per_s)
-{
-    uint64_t phase_ns = or_default(b->o->phase_ns, CLOCK_S);
-    uint64_t start_ns = clock_ns();
-    uint64_t n = 0;
-    int rc = 0;
-
-    while (rc == 0 && clock_ns() - start_ns < phase_ns) {
-        rc = bench_send(b, 0, BENCH_DATA, 0, body);
-    }
-    if (rc == 0) {
-        rc = bench_send(b, 0, BENCH_COUNT, 0, NULL);
-    }
-    if (rc == 0) {
-        rc = bench_answer(b, BENCH_COUNT, &n);
-    }
-    *msgs_per_s = (double)n * (double)CLOCK_S / (double)(clock_ns() - start_ns);
-    return rc;
-}
-
-static struct blob *body_create(size_t size)
-{
-    struct blob *body = blob_create(size);
-
-    if (body != NULL) {
-        memset(body->data, 0x5a, size);
-    }
-    return body;
-}
-
-static int bench_phases(struct bench_peer *b)
-{
-    size_t big_size = or_default(b->o->big_size, 65536);
-    struct blob *ping = body_create(BENCH_PING_SIZE);
-    struct blob *small = body_create(or_default(b->o->small_size, 1024));
-    struct blob *big = body_create(big_size);
-    double big_msgs_per_s = 0;
-    int rc = 0;
-
-    if (ping == NULL || small == NULL || big == NULL) {
-        rc = err_set(&b->e, ERR_NOMEM, "bodies");
-    }
-    if (rc == 0) {
-        rc = bench_round_trips(b, ping);
-    }
-    if (rc == 0) {
-        rc = bench_stream(b, small, &b->result.small_msgs_per_s);
-    }
-    if (rc == 0) {
-        uint64_t cpu_ns = clock_cpu_ns();
-        uint64_t start_ns = clock_ns();
-        rc = bench_stream(b, big, &big_msgs_per_s);
-        b->result.big_cpu_share =
-            (double)(clock_cpu_ns() - cpu_ns) / (double)(clock_ns() - start_ns);
-    }
-    b->result.big_bytes_per_s = big_msgs_per_s * (double)big_size;
-    if (rc == 0) {
-        rc = bench_send(b, 0, BENCH_DONE, 0, NULL);
-    }
-    blob_unref(ping);
-    blob_unref(small);
-    blob_unref(big);
+    b->result.round_trip_us_median = r.round_trip_us_median;
+    b->result.round_trip_us_p99 = r.round_trip_us_p99;
+    b->result.small_msgs_per_s = r.small_msgs_per_s;
+    b->result.big_bytes_per_s = r.big_bytes_per_s;
+    b->result.big_cpu_share = r.big_cpu_share;
     return rc;
 }
 
@@ -262,7 +73,7 @@ static void *bench_run(void *arg)
 {
     struct bench_peer *b = arg;
 
-    b->rc = b->self == 0 ? bench_serve(b) : bench_phases(b);
+    b->rc = bench_measure(b);
     if (b->rc == 0) {
         bench_flush(b);
     }
