@@ -54,7 +54,8 @@
     X(test_accuracy, "accuracy on the test set")                             \
     X(selection_error, "of the update that was sent, relative to all pairs") \
     X(staleness_bound, "how many clocks behind the gate let the slowest be") \
-    X(seconds_select, "choosing which pairs are sent")
+    X(seconds_select, "choosing which pairs are sent")                       \
+    X(selection, "how they were chosen: enum select_kind, 0 for all")
 
 struct ckpt_metrics {
 #define X(NAME, TEXT) double NAME;

@@ -69,7 +69,8 @@ static const struct opt_command COMMAND = {
         "is that of the work and of the bytes on a link of\nthat rate. The "
         "first row is the job as its options are. Nothing is written, and no\n"
         "network is used. Of a run, options of a job mean nothing: it "
-        "has its own.",
+        "has its own. What leaves\nout too much, by the rule of --select auto, "
+        "is no candidate for the cheapest.",
     .examples = "lyre explain run\n"
                 "lyre explain mlr --data langid.train.tsv --peers 8 --link "
                 "100mbit\n"
@@ -155,11 +156,8 @@ static void keep(struct report *r)
 /* The ways that need all pairs. */
 static int add_others(struct report *r, struct err *e)
 {
-    static const struct {
-        enum select_kind kind;
-        uint32_t part; /* C is the batch over this. */
-    } SELECTIONS[] = {
-        {SELECT_JCSS, 8}, {SELECT_JCSS, 4}, {SELECT_SVD, 8}, {SELECT_SVD, 4}};
+    struct select_spec specs[TRAIN_AUTO_WAYS_MAX];
+    const uint32_t n = train_auto_specs(r->x.replica->run.batch, specs);
     struct train_run run = r->x.replica->run; /* Owns nothing. */
     int rc;
 
@@ -178,12 +176,11 @@ static int add_others(struct report *r, struct err *e)
     }
     keep(r);
     memset(&run.codec, 0, sizeof run.codec);
-    for (size_t i = 0; i < sizeof SELECTIONS / sizeof SELECTIONS[0]; i++) {
-        run.select.kind = SELECTIONS[i].kind;
-        run.select.C = run.batch / SELECTIONS[i].part;
-        if (run.select.C == 0 || run.batch > SELECT_N_MAX) {
-            continue;
-        }
+    /* What auto compares, and twice as many pairs. */
+    for (uint32_t i = 0; i < 2 * (n - 1); i++) {
+        run.select = specs[1 + i / 2];
+        run.select.C *= 1 + i % 2;
+        run.select.feedback *= 1 + i % 2;
         rc = explain_sv(&r->x, &run, &r->ways[r->n_ways], e);
         if (rc != 0) {
             return rc;
@@ -222,6 +219,7 @@ static int add_ways(struct report *r, struct err *e)
     if (r->n_clocks > 0 && !r->x.all_pairs &&
         r->x.replica->run.select.kind != SELECT_NONE) {
         r->ways[0].error = r->mean.selection_error;
+        explain_judge(&r->x, &r->x.replica->run, &r->ways[0]);
     }
     rc = r->x.all_pairs ? add_others(r, e) : 0;
     add_schedules(r);
@@ -232,18 +230,37 @@ static int add_ways(struct report *r, struct err *e)
     return rc;
 }
 
+/* Of the ways that can stand for all pairs; the job's own if none can. */
 static const struct explain_way *least(const struct report *r, bool seconds)
 {
-    const struct explain_way *best = &r->ways[0];
+    const struct explain_way *best = NULL;
 
-    for (size_t i = 1; i < r->n_ways; i++) {
+    for (size_t i = 0; i < r->n_ways; i++) {
         const struct explain_way *w = &r->ways[i];
-        if (seconds ? w->seconds < best->seconds
-                    : w->traffic.bytes < best->traffic.bytes) {
+        if (w->out[0] == '\0' &&
+            (best == NULL ||
+             (seconds ? w->seconds < best->seconds
+                      : w->traffic.bytes < best->traffic.bytes))) {
             best = w;
         }
     }
-    return best;
+    return best == NULL ? &r->ways[0] : best;
+}
+
+/* Ways that are no choice, and why. */
+static void print_outs(const struct report *r)
+{
+    const char *lead = "not good enough to stand for all pairs: ";
+
+    for (size_t i = 0; i < r->n_ways; i++) {
+        if (r->ways[i].out[0] != '\0') {
+            printf("%s%s (%s)", lead, r->ways[i].name, r->ways[i].out);
+            lead = ", ";
+        }
+    }
+    if (lead[0] == ',') {
+        putchar('\n');
+    }
 }
 
 /* The cheapest of the ways that send the matrix. */
@@ -393,6 +410,7 @@ static void print_text(const struct report *r)
     }
     print_losers(r, false);
     print_losers(r, true);
+    print_outs(r);
     printf("pairs as the job sends them cost fewer bytes than the matrix below "
            "%.3g of a peer and clock\n",
            even);
@@ -416,7 +434,7 @@ static json_t *way_json(const struct report *r, size_t i)
 
     return json_pack(
         "{s:s, s:b, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
-        "s:f, s:f, s:f, s:b, s:b}",
+        "s:f, s:f, s:f, s:b, s:b, s:s?}",
         "way", w->name, "matrix", (int)w->matrix, "pairs", w->pairs,
         "record_bytes", w->record_size, "error", number(w->error),
         "messages_eager", w->traffic.msgs_eager, "messages_lazy",
@@ -425,7 +443,8 @@ static json_t *way_json(const struct report *r, size_t i)
         "seconds_select", w->seconds_select, "seconds_encode",
         w->seconds_encode, "seconds_apply", w->seconds_apply, "seconds_link",
         w->seconds_link, "seconds", w->seconds, "loses_bytes",
-        (int)loses(r, i, false), "loses_seconds", (int)loses(r, i, true));
+        (int)loses(r, i, false), "loses_seconds", (int)loses(r, i, true), "out",
+        w->out[0] == '\0' ? NULL : w->out);
 }
 
 static json_t *measured_json(const struct report *r)
@@ -564,6 +583,9 @@ static int explain_data(struct report *r, struct train_run *run, struct err *e)
     if (data.n_rows == 0) {
         rc = err_set(e, ERR_INVALID, "%s has no rows", run->data);
         goto no_replica;
+    }
+    if (run->select.kind == SELECT_AUTO) { /* It begins with all pairs. */
+        run->select.kind = SELECT_NONE;
     }
     rc = train_run_complete(run, &data, run_options_epochs(), e);
     rc = rc != 0 ? rc : train_replica_create(&replica, run, pool, e);

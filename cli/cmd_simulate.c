@@ -238,6 +238,12 @@ static int read_all(struct train_simulate_options *o, int n_words, char **words)
     status = status >= 0 ? status
                          : run_options_read(&COMMAND, words[0],
                                             (uint32_t)opts.peers, o->run);
+    if (status < 0 && o->run->select.kind == SELECT_AUTO) {
+        status = say_usage(&COMMAND,
+                           "--select auto measures links and cores, and here "
+                           "they are not real: name a way, or see what "
+                           "`lyre explain` says of them");
+    }
     status = status >= 0 ? status : read_link(o);
     status = status >= 0 ? status : read_loss(o);
     return status >= 0 ? status : read_stragglers(o);

@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/rng.h"
-#include "select/select.h"
 #include "train/clock.h"
+#include "train/probe.h"
 
 #define F32_SIZE 4.0
-#define OPS_MAX  8 /* Batches that are applied to learn what P of them take. */
 
 static double since(uint64_t begin_ns)
 {
@@ -169,12 +167,6 @@ static struct train_cost_pairs pairs_of(const struct sv_batch *b)
     return p;
 }
 
-static double vecs_memory(const struct sv_vecs *x)
-{
-    return x->sparse ? 8.0 * (double)sv_vecs_entries(x)
-                     : F32_SIZE * (double)x->n * x->ld;
-}
-
 /* Whether the whole is the sum of its parts: then nothing is hidden. */
 static void add_up(const struct explain *x, struct explain_way *way)
 {
@@ -200,143 +192,60 @@ static double replica_memory(const struct explain *x)
     return sum;
 }
 
-/* Apply what @n_batches batches such as @b are; seconds, once memory is warm.
- */
-static int time_apply(struct explain *x,
-                      size_t i,
-                      const struct sv_batch *b,
-                      uint32_t n_batches,
-                      double *seconds,
-                      struct err *e)
-{
-    const uint32_t n_ops = n_batches < OPS_MAX ? n_batches : OPS_MAX;
-    struct sv_apply *apply = sv_apply_create();
-    struct sv_op ops[OPS_MAX];
-    int rc = apply == NULL ? err_set(e, ERR_NOMEM, "scratch memory") : 0;
-
-    for (uint32_t k = 0; k < n_ops; k++) {
-        ops[k] = (struct sv_op){.kind = SV_OP_APPLY, .batch = b};
-    }
-    for (int turn = 0; rc == 0 && turn < 2; turn++) {
-        const uint64_t begin_ns = clock_ns();
-        rc = sv_apply_ops(apply, &x->replica->states[i], ops, n_ops,
-                          x->replica->pool, e);
-        *seconds = since(begin_ns) * n_batches / n_ops;
-    }
-    sv_apply_destroy(apply);
-    return rc;
-}
-
-/* What one batch is worked on with. */
+/* What batches are worked on with. */
 struct bench {
     struct explain *x;
     const struct train_run *run;
     struct explain_way *way;
-    struct sv_batch chosen, came;
-    struct sv_codec_scratch scratch;
-    struct buf bytes;
+    struct train_probe probe;
     double batch_memory;               /* Of a clock, mean. */
-    double least[MODEL_PARAMS_MAX][4]; /* Seconds: select, encode, decode,
-                                        * apply. */
+    double least[MODEL_PARAMS_MAX][3]; /* Seconds: select, encode, apply. */
 };
-
-/* Set b->chosen to the pairs of batch @index that the way sends. */
-static int choose(struct bench *b, size_t index, struct err *e)
-{
-    const struct sv_batch *in = &b->x->batches[index];
-    const struct select_job job = {.in = in,
-                                   .seed = b->run->seed,
-                                   .stream = rng_stream(RNG_SELECT, 0, index),
-                                   .pool = b->x->replica->pool};
-    double error = 0;
-    int rc;
-
-    if (b->x->all_pairs && b->run->select.kind != SELECT_NONE) {
-        rc = select_run(&b->run->select, &job, &b->chosen, &error, e);
-        b->way->error = fmax(b->way->error, error); /* NaN is no number. */
-    } else {
-        sv_batch_reset(&b->chosen, in->u.sparse, in->v.sparse);
-        b->chosen.rate = in->rate;
-        rc = sv_batch_concat(&b->chosen, in, e);
-    }
-    if (rc == 0) {
-        sv_codec_round(&b->chosen, &b->run->codec);
-    }
-    return rc;
-}
-
-static int encode(struct bench *b, size_t matrix, struct err *e)
-{
-    const struct sv_record r = {.kind = SV_RECORD_BATCH,
-                                .matrix = (uint16_t)matrix};
-
-    b->scratch.options = b->run->codec;
-    buf_reset(&b->bytes);
-    return sv_codec_encode(&b->bytes, &r, &b->chosen, &b->scratch, e);
-}
 
 /* What disturbs a measurement makes it longer: the least of all clocks counts,
  * of each matrix. */
-static void note_times(struct bench *b, size_t index, const double seconds[4])
+static void note_times(struct bench *b, size_t i, const double seconds[3])
 {
-    const size_t i = index % b->x->n;
-
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < 3; k++) {
         double *least = &b->least[i][k];
         *least = *least == 0 ? seconds[k] : fmin(*least, seconds[k]);
     }
 }
 
-/* How many batches of a clock a replica applies, on the mean. */
-static uint32_t applied(const struct train_run *run)
-{
-    const struct train_delivery d = train_run_delivery(run, UINT64_MAX);
-
-    return train_delivery_leaves_out(&d)
-               ? 1 + p2p_multicast_fan_out(&d.schedule)
-               : run->n_peers;
-}
-
 static int measure(struct bench *b, size_t index, struct err *e)
 {
-    const size_t i = index % b->x->n;
+    const struct sv_batch *in = &b->x->batches[index];
     const struct train_run *run = b->run;
+    const struct train_cost_pairs all = pairs_of(in);
+    const bool selects = b->x->all_pairs && run->select.kind != SELECT_NONE;
     const double share = 1.0 / (double)b->x->n_clocks;
+    const struct train_delivery d = train_run_delivery(run, UINT64_MAX);
+    const uint32_t n_batches = train_cost_batches(&d);
+    struct train_probe_way how = {.codec = run->codec, .n_batches = n_batches};
     struct explain_way *way = b->way;
-    struct train_cost_pairs all = pairs_of(&b->x->batches[index]), p;
-    struct sv_record record;
-    double seconds[4] = {0};
-    uint64_t begin_ns = clock_ns();
-    int rc = choose(b, index, e);
+    struct train_probe_result r;
+    int rc;
 
-    seconds[0] = since(begin_ns);
-    begin_ns = clock_ns();
-    rc = rc != 0 ? rc : encode(b, i, e);
-    seconds[1] = since(begin_ns);
-    begin_ns = clock_ns();
-    rc = rc != 0 ? rc
-                 : sv_codec_decode(&b->came, &record, b->bytes.data,
-                                   b->bytes.size, &b->scratch, e);
-    /* Threads decode what comes from the others side by side. */
-    seconds[2] =
-        since(begin_ns) *
-        ceil((applied(run) - 1.0) / (double)pool_threads(b->x->replica->pool));
-    rc = rc != 0 ? rc
-                 : time_apply(b->x, i, &b->came, applied(run), &seconds[3], e);
+    if (selects) {
+        how.select = run->select;
+    }
+    rc = train_probe_batch(&b->probe, index % b->x->n, in, &how, &r, e);
     if (rc != 0) {
         return rc;
     }
-    p = pairs_of(&b->chosen);
-    way->pairs += share * p.n;
-    way->record_size += share * (double)b->bytes.size;
+    if (selects) {
+        way->error = fmax(way->error, r.error); /* NaN is no number. */
+    }
+    way->pairs += share * r.sent.n;
+    way->record_size += share * r.size;
     way->flops +=
         share *
-        (train_cost_forward_flops(b->x->samples, b->chosen.u.len, all.nnz_v) +
+        (train_cost_forward_flops(b->x->samples, in->u.len, all.nnz_v) +
          (run->select.kind == SELECT_NONE ? 0 : train_cost_select_flops(&all)) +
-         train_cost_apply_flops(&p, applied(run)));
-    note_times(b, index, seconds);
-    b->batch_memory +=
-        share * (vecs_memory(&b->chosen.u) + vecs_memory(&b->chosen.v));
+         train_cost_apply_flops(&r.sent, n_batches));
+    note_times(b, index % b->x->n,
+               (const double[]){r.select, r.encode, r.apply});
+    b->batch_memory += share * r.memory;
     return 0;
 }
 
@@ -388,35 +297,40 @@ static void deliver(const struct explain *x,
     add_up(x, way);
 }
 
+void explain_judge(const struct explain *x,
+                   const struct train_run *run,
+                   struct explain_way *way)
+{
+    const double error = isnan(way->error) ? 0 : way->error;
+    bool v_sparse = false;
+
+    for (size_t i = 0; i < x->n; i++) {
+        v_sparse = v_sparse || x->batches[i].v.sparse;
+    }
+    train_auto_judge(&run->select, error, v_sparse, way->out);
+}
+
 int explain_sv(struct explain *x,
                const struct train_run *run,
                struct explain_way *way,
                struct err *e)
 {
-    const struct mat *w = x->replica->mats[0];
     struct bench b = {.x = x, .run = run, .way = way};
-    int rc = 0;
+    int rc = train_probe_init(&b.probe, x->replica, e);
 
     memset(way, 0, sizeof *way);
     way->error = NAN;
-    sv_codec_scratch_init(&b.scratch);
-    buf_init(&b.bytes);
     for (size_t i = 0; rc == 0 && i < x->n_clocks * x->n; i++) {
-        w = x->replica->mats[i % x->n];
-        sv_batch_init(&b.chosen, (uint32_t)w->J, (uint32_t)w->K);
-        sv_batch_init(&b.came, (uint32_t)w->J, (uint32_t)w->K);
         rc = measure(&b, i, e);
-        sv_batch_fini(&b.chosen);
-        sv_batch_fini(&b.came);
     }
-    buf_fini(&b.bytes);
-    sv_codec_scratch_fini(&b.scratch);
+    train_probe_fini(&b.probe);
     for (size_t i = 0; rc == 0 && i < x->n; i++) {
         way->seconds_select += b.least[i][0];
         way->seconds_encode += b.least[i][1];
-        way->seconds_apply += b.least[i][2] + b.least[i][3];
+        way->seconds_apply += b.least[i][2];
     }
     if (rc == 0) {
+        explain_judge(x, run, way);
         deliver(x, run, b.batch_memory, way);
     }
     return rc;
@@ -436,31 +350,14 @@ void explain_delivered(const struct explain *x,
     deliver(x, run, batches / as->n_peers, way);
 }
 
-/* Seconds that reading and writing a whole matrix takes. */
-static int
-time_pass(struct explain *x, size_t i, double *seconds, struct err *e)
-{
-    const struct sv_op op = {.kind = SV_OP_SCALE, .a = 1};
-    struct sv_apply *apply = sv_apply_create();
-    int rc = apply == NULL ? err_set(e, ERR_NOMEM, "scratch memory") : 0;
-
-    for (int turn = 0; rc == 0 && turn < 2; turn++) {
-        const uint64_t begin_ns = clock_ns();
-        rc = sv_apply_ops(apply, &x->replica->states[i], &op, 1,
-                          x->replica->pool, e);
-        *seconds = since(begin_ns);
-    }
-    sv_apply_destroy(apply);
-    return rc;
-}
-
 int explain_matrix(struct explain *x,
                    bool ring,
                    struct explain_way *way,
                    struct err *e)
 {
     const uint32_t P = x->replica->run.n_peers;
-    int rc = 0;
+    struct train_probe probe;
+    int rc = train_probe_init(&probe, x->replica, e);
 
     *way = (struct explain_way){.matrix = true, .error = NAN};
     way->memory_size = replica_memory(x);
@@ -471,12 +368,11 @@ int explain_matrix(struct explain *x,
         const struct train_cost_traffic t =
             ring ? train_cost_matrix_ring(w->J, w->K, P)
                  : train_cost_matrix_ps(w->J, w->K, P);
-        double gradient = 0, pass = 0;
-        rc = time_apply(x, i, b, 1, &gradient, e);
-        rc = rc != 0 ? rc : time_pass(x, i, &pass, e);
+        double form = 0, passes = 0;
+        rc = train_probe_matrix(&probe, i, b, &form, &passes, e);
         if (!x->all_pairs && b->n > 0 && x->samples > p.n) {
             /* The log has not the pairs that were left out. */
-            gradient *= x->samples / p.n;
+            form *= x->samples / p.n;
             p.n = x->samples;
         }
         way->traffic.bytes += t.bytes;
@@ -489,9 +385,9 @@ int explain_matrix(struct explain *x,
         /* The gradient, and a piece that comes, or the server's sum. */
         way->memory_size += train_cost_matrix_memory(w->J, w->K, 1) +
                             train_cost_matrix_memory(w->J, w->K, 1) / P;
-        /* Zero it, form it; add what comes; take the step. */
-        way->seconds_apply += gradient + 3 * pass;
+        way->seconds_apply += form + passes;
     }
+    train_probe_fini(&probe);
     snprintf(way->name, sizeof way->name, "matrix %s",
              ring ? "by ring all-reduce" : "by servers");
     add_up(x, way);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "dataset/dataset.h"
+#include "train/auto.h"
 #include "train/cost.h"
 #include "train/replica.h"
 
@@ -17,7 +18,7 @@
 #define EXPLAIN_NAME_SIZE 96 /* Bytes of the name of a way. */
 
 struct explain {
-    struct train_replica *replica; /* Not owned. Its states are spent. */
+    struct train_replica *replica; /* Not owned. */
     size_t n_clocks;
     size_t n;                 /* Matrices. */
     struct sv_batch *batches; /* (n_clocks, n). Owned. */
@@ -36,6 +37,8 @@ struct explain_way {
     double pairs;       /* Of a peer and clock. */
     double record_size; /* Bytes that are sent of them, to one peer. */
     double error;       /* Of the selection. NaN: nothing is left out. */
+    char out[TRAIN_AUTO_OUT_SIZE]; /* Why it cannot stand for all pairs, by
+                                    * train/auto.h; "": it can. */
     struct train_cost_traffic traffic;
     double flops;
     double memory_size;
@@ -70,6 +73,11 @@ int explain_sv(struct explain *x,
                const struct train_run *run,
                struct explain_way *way,
                struct err *e);
+
+/* Set way->out from way->error, for the selection of @run. */
+void explain_judge(const struct explain *x,
+                   const struct train_run *run,
+                   struct explain_way *way);
 
 /* The same batches and work as in @sv, but delivered as @run says. */
 void explain_delivered(const struct explain *x,

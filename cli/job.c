@@ -59,6 +59,27 @@ static size_t threads_of(const struct job *job)
     return cpus == 0 ? 1 : cpus;
 }
 
+/* A line of a peer's, where a line of progress may be. Of peers that run here
+ * together one speaks for all. */
+struct speaker {
+    const struct job *job;
+    uint32_t rank;
+};
+
+static void say_note(void *arg, const char *text)
+{
+    const struct speaker *s = arg;
+
+    if (isatty(STDERR_FILENO)) {
+        fputs("\r\033[K", stderr);
+    }
+    if (s->job->rank < 0 || s->job->n_peers == 1) {
+        fprintf(stderr, "%s\n", text);
+    } else {
+        fprintf(stderr, "peer %u: %s\n", s->rank, text);
+    }
+}
+
 void job_run_peer(struct job *job,
                   uint32_t rank,
                   const char *url,
@@ -73,6 +94,8 @@ void job_run_peer(struct job *job,
                                                  ? LOG_WARN
                                                  : LOG_INFO},
                            .rank = rank};
+    struct speaker speaker = {.job = job, .rank = rank};
+    const bool speaks = !job->quiet && (job->rank >= 0 || rank == 0);
     struct train_peer_options o = {
         .dir = job->dir,
         .rank = rank,
@@ -87,6 +110,8 @@ void job_run_peer(struct job *job,
         .provider = job->provider,
         .node = node,
         .interrupted = &job_interrupted,
+        .note = speaks ? say_note : NULL,
+        .note_arg = &speaker,
         .progress = progress,
         .progress_arg = progress_arg,
         .log = &log.base,

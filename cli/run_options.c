@@ -150,9 +150,10 @@ static const struct opt OPTS[] = {
      .value = &opts.select,
      .arg = "S",
      .help =
-         "which pairs are sent: none: all; jcss:C, jcss-greedy:C: C of them,\n"
-         "weighted; svd:C: the best C, dense; error:E: as few as leave a\n"
-         "relative error of E"},
+         "which pairs are sent: none: all; jcss:C, jcss-greedy:C: C of them, "
+         "weighted; svd:C: the best C, dense; error:E: as few as leave a "
+         "relative error of E; auto: what takes the least time of those that "
+         "keep the model as good, by measurements"},
     {.name = "feedback",
      .kind = OPT_U64,
      .value = &opts.feedback,
@@ -362,10 +363,6 @@ static int read_choice(const struct opt_command *c, struct train_run *r)
 
     if (select_spec_parse(&r->select, opts.select, &e) != 0) {
         return say_usage(c, "--select %s", e.msg);
-    }
-    if (r->select.kind == SELECT_AUTO) {
-        return say_usage(c, "--select auto: name a way: none, jcss:C, svd:C or"
-                            " error:E");
     }
     if (opts.feedback_given && r->select.kind != SELECT_SVD) {
         return say_usage(c, "--feedback goes with --select svd:C");

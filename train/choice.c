@@ -1,5 +1,6 @@
 #include "train/choice.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@ int train_choice_init(struct train_choice *c,
                       struct err *e)
 {
     const struct select_spec *spec = &replica->run.select;
+    const bool carries = spec->kind == SELECT_AUTO ||
+                         (spec->kind == SELECT_SVD && spec->feedback > 0);
     size_t n = replica->n_states;
 
     memset(c, 0, sizeof *c);
@@ -21,12 +24,14 @@ int train_choice_init(struct train_choice *c,
     if (spec->kind == SELECT_NONE) {
         return 0;
     }
+    if (spec->kind != SELECT_AUTO) {
+        c->spec = *spec;
+    }
     c->chosen = calloc(n, sizeof *c->chosen);
-    if (spec->kind == SELECT_SVD && spec->feedback > 0) {
+    if (carries) {
         c->carried = calloc(n, sizeof *c->carried);
     }
-    if (c->chosen == NULL || (spec->feedback > 0 && spec->kind == SELECT_SVD &&
-                              c->carried == NULL)) {
+    if (c->chosen == NULL || (carries && c->carried == NULL)) {
         return err_set(e, ERR_NOMEM, "selection of %zu matrices", n);
     }
     c->n = n;
@@ -53,6 +58,27 @@ void train_choice_fini(struct train_choice *c)
     memset(c, 0, sizeof *c);
 }
 
+void train_choice_set(struct train_choice *c, const struct select_spec *spec)
+{
+    assert(c->run->select.kind == SELECT_AUTO && spec->kind != SELECT_AUTO);
+    c->spec = *spec;
+}
+
+/* The way of this clock: under auto, what a way left behind that carries is
+ * sent with all pairs of the clock, which are no more than their rank. */
+static struct select_spec
+spec_of(const struct train_choice *c, size_t i, uint32_t n)
+{
+    const bool stays = c->spec.kind == SELECT_SVD && c->spec.feedback > 0;
+    struct select_spec spec = c->spec;
+
+    if (c->carried != NULL && !stays && c->carried[i].n > 0) {
+        spec =
+            (struct select_spec){.kind = SELECT_SVD, .C = n + c->carried[i].n};
+    }
+    return spec;
+}
+
 int train_choice_make(struct train_choice *c,
                       size_t i,
                       uint64_t clock,
@@ -67,14 +93,15 @@ int train_choice_make(struct train_choice *c,
         .seed = c->run->seed,
         .stream = rng_stream(RNG_SELECT, (uint64_t)c->self << 16 | i, clock),
         .pool = pool};
+    const struct select_spec spec = spec_of(c, i, batch->n);
     struct sv_batch all = *batch;
     int rc;
 
     *relative_error = 0;
-    if (c->n == 0) {
+    if (spec.kind == SELECT_NONE) {
         return 0;
     }
-    rc = select_run(&c->run->select, &job, &c->chosen[i], relative_error, e);
+    rc = select_run(&spec, &job, &c->chosen[i], relative_error, e);
     if (rc != 0) {
         return err_wrap(e, rc, "selection");
     }
@@ -98,7 +125,9 @@ int train_choice_write(struct train_choice *c,
                               .origin = c->self,
                               .clock = clock,
                               .matrix = (uint16_t)i};
-        rc = sv_codec_encode(out, &r, &c->carried[i], s, e);
+        if (c->run->select.kind != SELECT_AUTO || c->carried[i].n > 0) {
+            rc = sv_codec_encode(out, &r, &c->carried[i], s, e);
+        }
     }
     s->options = options;
     return rc;
@@ -139,6 +168,9 @@ int train_choice_read(struct train_choice *c,
         int rc = ckpt_reader_each(log, SV_RECORD_CARRY, look, &at, e);
         if (rc < 0) {
             return rc;
+        }
+        if (!at.any && c->run->select.kind == SELECT_AUTO) {
+            continue;
         }
         if (!at.any) {
             return err_set(e, ERR_NOT_FOUND,

@@ -137,10 +137,10 @@ static int choose(struct train_clock *c,
     return 0;
 }
 
-int train_clock_compute(struct train_clock *c,
-                        uint64_t clock,
-                        struct train_clock_work *work,
-                        struct err *e)
+int train_clock_gradient(struct train_clock *c,
+                         uint64_t clock,
+                         struct model_loss *loss,
+                         struct err *e)
 {
     const struct train_run *run = &c->replica->run;
     struct sv_sparsify sparsify = {
@@ -156,14 +156,26 @@ int train_clock_compute(struct train_clock *c,
                              .pool = c->replica->pool};
     int rc;
 
-    memset(work, 0, sizeof *work);
     dataset_sampler_get(&c->sampler, clock, c->rows);
-    rc = c->replica->ops->gradient(c->replica->model, &in, c->own, &work->loss,
-                                   e);
+    rc = c->replica->ops->gradient(c->replica->model, &in, c->own, loss, e);
     for (size_t i = 0; rc == 0 && i < c->n; i++) {
-        scale(run, &c->own[i], work->loss.n);
+        scale(run, &c->own[i], loss->n);
         rc = check_finite(c, &c->own[i], e);
-        rc = rc != 0 ? rc : choose(c, i, clock, work, e);
+    }
+    return rc;
+}
+
+int train_clock_compute(struct train_clock *c,
+                        uint64_t clock,
+                        struct train_clock_work *work,
+                        struct err *e)
+{
+    int rc;
+
+    memset(work, 0, sizeof *work);
+    rc = train_clock_gradient(c, clock, &work->loss, e);
+    for (size_t i = 0; rc == 0 && i < c->n; i++) {
+        rc = choose(c, i, clock, work, e);
     }
     return rc;
 }

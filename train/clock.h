@@ -67,6 +67,13 @@ int train_clock_init(struct train_clock *c,
                      struct err *e);
 void train_clock_fini(struct train_clock *c);
 
+/* Turn the minibatch of @clock into all its SV pairs, in c->own. Errors: as
+ * train_clock_compute(). */
+int train_clock_gradient(struct train_clock *c,
+                         uint64_t clock,
+                         struct model_loss *loss,
+                         struct err *e);
+
 /* Turn the minibatch of @clock into the SV pairs that are sent, which stay in
  * c->own until the next call, with the very values that decoding gives. Errors:
  * ERR_NOT_FINITE (the message names the row), ERR_NOMEM, ERR_INVALID. */

@@ -37,6 +37,13 @@ struct train_cost_traffic train_cost_sv(const struct train_delivery *d,
     return t;
 }
 
+uint32_t train_cost_batches(const struct train_delivery *d)
+{
+    return train_delivery_leaves_out(d)
+               ? 1 + p2p_multicast_fan_out(&d->schedule)
+               : d->schedule.n_peers;
+}
+
 /* Either way everything crosses a peer's link twice but for its own part. */
 static struct train_cost_traffic
 matrix(uint64_t J, uint64_t K, uint32_t P, double rounds)

@@ -53,6 +53,10 @@ double train_cost_record_size(const struct train_cost_pairs *p,
 struct train_cost_traffic train_cost_sv(const struct train_delivery *d,
                                         double record_size);
 
+/* Batches of a clock that a replica applies: one of each peer or, where those
+ * left out never get one, as many as are sent, and its own. */
+uint32_t train_cost_batches(const struct train_delivery *d);
+
 /* The dense gradient goes to servers, a range of W in each peer, and the
  * parameters come back. */
 struct train_cost_traffic

@@ -7,7 +7,9 @@
 #include <sys/resource.h>
 
 #include "core/clock.h"
+#include "train/auto.h"
 #include "train/clock.h"
+#include "train/probe.h"
 
 #define PROGRESS_NS (100 * CLOCK_MS)
 
@@ -21,6 +23,7 @@ struct loop {
     struct train_replica *replica;
     struct train_clock_tools tools;
     struct train_clock clock;
+    struct train_auto choice; /* --select auto. */
     struct ckpt_step step;
     struct buf bytes;             /* Of step and digest records. */
     double loss_sum, loss_weight; /* Fading sums for the shown loss. */
@@ -57,6 +60,64 @@ static int loop_init(struct loop *l, struct err *e)
     return rc;
 }
 
+static bool is_auto(const struct loop *l)
+{
+    return l->run->select.kind == SELECT_AUTO;
+}
+
+/* Say what was chosen, and go on by it. */
+static void take_choice(struct loop *l)
+{
+    char text[TRAIN_AUTO_TEXT_SIZE];
+
+    train_choice_set(&l->clock.choice, train_auto_spec(&l->choice));
+    if (l->o.note != NULL) {
+        train_auto_format(&l->choice, text);
+        l->o.note(l->o.note_arg, text);
+    }
+}
+
+/* Before the first clock. The network thread runs meanwhile, so that the others
+ * know that we live. */
+static int choose(struct loop *l, uint64_t clock, struct err *e)
+{
+    const struct train_auto_options o = {
+        .delivery = train_run_delivery(l->run, l->o.last_clock),
+        .hidden = l->run->mode != TRAIN_BSP,
+        .link = l->o.link,
+        .latency = l->o.latency};
+    int rc;
+
+    if (!is_auto(l) || clock >= l->o.last_clock) {
+        return 0;
+    }
+    train_auto_init(&l->choice, &o, l->run->batch);
+    rc = train_probe_auto(&l->clock, clock, &l->choice, e);
+    if (rc != 0) {
+        return err_wrap(e, rc, "choosing what to send");
+    }
+    take_choice(l);
+    return 0;
+}
+
+/* What the last clock took, for the choice of the next ones. */
+static void observe(struct loop *l)
+{
+    const struct ckpt_metrics *m = &l->step.metrics;
+    const struct train_auto_window clock = {.gradient = m->seconds_compute,
+                                            .select = m->seconds_select,
+                                            .encode = m->seconds_encode,
+                                            .apply = m->seconds_apply,
+                                            .wait = m->seconds_wait,
+                                            .other = m->seconds_log,
+                                            .size = m->bytes_encoded,
+                                            .error = m->selection_error};
+
+    if (is_auto(l) && train_auto_observe(&l->choice, &clock)) {
+        take_choice(l);
+    }
+}
+
 static void loop_fini(struct loop *l)
 {
     train_clock_fini(&l->clock);
@@ -89,6 +150,7 @@ static int compute(struct loop *l, uint64_t clock, struct err *e)
     l->s->selection_error = work.selection_error;
     m->u_share =
         work.n_u_dense == 0 ? 0 : (double)work.n_u / (double)work.n_u_dense;
+    m->selection = (double)l->clock.choice.spec.kind;
     m->epoch = (double)(clock + 1) * l->run->batch / l->o.data->n_rows;
     return 0;
 }
@@ -201,6 +263,23 @@ static int evaluate(struct loop *l, uint64_t clock, struct err *e)
     return 0;
 }
 
+/* What training has sent and received, without what was measured before. */
+static struct p2p_stats network(const struct loop *l)
+{
+    const struct p2p_stats *before = &l->o.before;
+    struct p2p_stats s = train_hub_stats(l->o.hub);
+
+    if (s.bytes_sent < before->bytes_sent) { /* It has not looked yet. */
+        return (struct p2p_stats){0};
+    }
+    s.bytes_sent -= before->bytes_sent;
+    s.bytes_received -= before->bytes_received;
+    s.msgs_sent -= before->msgs_sent;
+    s.msgs_received -= before->msgs_received;
+    s.msgs_dropped -= before->msgs_dropped;
+    return s;
+}
+
 static void summarize(struct loop *l)
 {
     struct train_summary *s = l->s;
@@ -209,7 +288,7 @@ static void summarize(struct loop *l)
     s->loss = l->loss_weight > 0 ? l->loss_sum / l->loss_weight : NAN;
     s->epoch = train_run_epochs(l->run, s->clock);
     s->log_bytes = ckpt_log_bytes(l->o.log);
-    s->stats = train_hub_stats(l->o.hub);
+    s->stats = network(l);
     s->seconds_train =
         (double)(clock_ns() - l->begin_ns) * 1e-9 - s->seconds_eval;
     s->seconds_cpu = (double)(clock_cpu_ns() - l->begin_cpu_ns) * 1e-9;
@@ -301,7 +380,7 @@ static int second_half(struct loop *l, struct err *e)
         rc = evaluate(l, clock + 1, e);
         t = clock_ns();
     }
-    l->s->stats = train_hub_stats(l->o.hub);
+    l->s->stats = network(l);
     m->bytes_sent = (double)(l->s->stats.bytes_sent - before.bytes_sent);
     m->bytes_received =
         (double)(l->s->stats.bytes_received - before.bytes_received);
@@ -334,6 +413,9 @@ static int clocks(struct loop *l, uint64_t first, struct err *e)
         l->log_late = NAN;
         rc = first_half(l, c, e);
         rc = rc != 0 ? rc : second_half(l, e);
+        if (rc == 0) {
+            observe(l);
+        }
         report(l);
     }
     return rc;
@@ -382,9 +464,11 @@ int train_loop_run(const struct train_loop_options *o,
         train_hub_stop(o->hub, rc, e->msg);
         return rc;
     }
+    rc = choose(&l, first, e);
     l.begin_ns = l.clock_end_ns = clock_ns();
     l.begin_cpu_ns = clock_cpu_ns();
-    if (first > 0 && due(l.run->digest_every, first, o->last_clock)) {
+    if (rc == 0 && first > 0 &&
+        due(l.run->digest_every, first, o->last_clock)) {
         rc = take_digest(&l, first, e); /* Do we resume from the same bits? */
     }
     rc = rc != 0 ? rc : clocks(&l, first, e);
@@ -394,7 +478,7 @@ int train_loop_run(const struct train_loop_options *o,
     }
     rc = outcome(&l, rc, e);
     if (rc == 0) {
-        s->stats = train_hub_stats(o->hub);
+        s->stats = network(&l);
     }
     loop_fini(&l);
     return rc;

@@ -60,6 +60,12 @@ struct train_loop_options {
     struct ckpt_log *log;
     uint32_t self;
     uint64_t last_clock;
+    /* For --select auto: what train_auto_options has. */
+    double link, latency;
+    struct p2p_stats before; /* Of the transport, when that was measured. */
+    /* A line that the user should see. May be NULL. */
+    void (*note)(void *arg, const char *text);
+    void *note_arg;
     const volatile sig_atomic_t *interrupted; /* May be NULL. */
     /* Called now and then, by the compute thread. May be NULL. */
     void (*progress)(void *arg, const struct train_summary *s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "p2p/link.h"
 #include "train/held.h"
 #include "train/meet.h"
 
@@ -15,6 +16,11 @@
 /* Patience before a batch is asked for again, as a share of the peer timeout.
  * libfabric loses nothing, so this is for what a peer dropped. */
 #define RETRY_SHARE 4
+
+/* How long links are measured: round trips, then messages of this size. */
+#define PING_NS     (20 * CLOCK_MS)
+#define STREAM_NS   (150 * CLOCK_MS)
+#define STREAM_SIZE 65536
 
 struct peer {
     const struct train_peer_options *o;
@@ -346,6 +352,45 @@ static int restore(struct peer *p, struct err *e)
     return rc;
 }
 
+/* For --select auto: how fast the link to the next peer is while all others
+ * measure theirs. Before the hub, which then owns the transport. */
+static int
+measure_link(struct peer *p, struct train_loop_options *lo, struct err *e)
+{
+    const struct train_run *run = &p->replica.run;
+    const struct p2p_link_options o = {.self = p->o->rank,
+                                       .target =
+                                           (p->o->rank + 1) % run->n_peers,
+                                       .n_peers = run->n_peers,
+                                       .ping_ns = PING_NS,
+                                       .phase_ns = STREAM_NS,
+                                       .big_size = STREAM_SIZE,
+                                       .paced = true,
+                                       .silent_ns = MEET_NS,
+                                       .stop = p->o->interrupted};
+    struct p2p_link_result r;
+    int rc;
+
+    if (run->select.kind != SELECT_AUTO || run->n_peers < 2) {
+        return 0;
+    }
+    rc = p2p_link_measure(p->transport, &o, &r, e);
+    if (rc != 0) {
+        return err_wrap(e, rc, "measuring the link to peer %u", o.target);
+    }
+    lo->link = r.big_bytes_per_s;
+    lo->latency = r.round_trip_us_median * 0.5e-6;
+    for (p2p_peer i = 0; i < run->n_peers; i++) {
+        const struct p2p_stats s = p->transport->ops->stats(p->transport, i);
+        lo->before.bytes_sent += s.bytes_sent;
+        lo->before.bytes_received += s.bytes_received;
+        lo->before.msgs_sent += s.msgs_sent;
+        lo->before.msgs_received += s.msgs_received;
+        lo->before.msgs_dropped += s.msgs_dropped;
+    }
+    return 0;
+}
+
 static int train(struct peer *p, struct train_summary *s, struct err *e)
 {
     struct train_loop_options lo = {.replica = &p->replica,
@@ -353,11 +398,14 @@ static int train(struct peer *p, struct train_summary *s, struct err *e)
                                     .test = p->has_test ? &p->test : NULL,
                                     .self = p->o->rank,
                                     .last_clock = p->last_clock,
+                                    .note = p->o->note,
+                                    .note_arg = p->o->note_arg,
                                     .interrupted = p->o->interrupted,
                                     .progress = p->o->progress,
                                     .progress_arg = p->o->progress_arg};
-    int rc = open_hub(p, e);
+    int rc = measure_link(p, &lo, e);
 
+    rc = rc != 0 ? rc : open_hub(p, e);
     rc = rc != 0 ? rc : restore(p, e);
     if (rc == 0) {
         lo.hub = p->hub;

@@ -25,6 +25,8 @@ struct train_peer_options {
     const char *provider;   /* NULL: choose. */
     const char *node;       /* Local address to bind, NULL: by rendezvous. */
     const volatile sig_atomic_t *interrupted;
+    void (*note)(void *arg, const char *text); /* As in train_loop_options. */
+    void *note_arg;
     void (*progress)(void *arg, const struct train_summary *s);
     void *progress_arg;
     struct log *log;

@@ -155,8 +155,7 @@ static void test_metrics_of_older_and_newer_writers_are_read(void **state)
         r.payload_size = (uint32_t)b.size;
         assert_int_equal(ckpt_step_read(&s, &r, b.data, NULL), 0);
         assert_int_equal(isnan(s.metrics.epoch), n == 0);
-        assert_int_equal(isnan(s.metrics.seconds_select),
-                         n < CKPT_METRICS_COUNT);
+        assert_int_equal(isnan(s.metrics.selection), n < CKPT_METRICS_COUNT);
         buf_fini(&b);
     }
     ckpt_step_fini(&s);

@@ -58,6 +58,7 @@ static void test_cases_by_hand(void **state)
     close_to(train_cost_matrix_flops(&p, 100, 1000, 4), 1.6e6 + 75e3 + 200e3);
     close_to(train_cost_matrix_memory(100, 1000, 2), 4 * 1000 * 112 * 2);
     close_to(train_cost_held_memory(4, 3, 500), 6000);
+    assert_int_equal(train_cost_batches(&d), 4);
 }
 
 static void test_the_break_even_is_where_bytes_are_equal(void **state)
