@@ -37,7 +37,13 @@ enum train_msg_type {
     TRAIN_MSG_ACK,
     TRAIN_MSG_DONE,
     TRAIN_MSG_STOP,
-    TRAIN_MSG_HELD
+    TRAIN_MSG_HELD,
+    /* Of train/exchange.h, which reads and writes their bodies. */
+    TRAIN_MSG_PART = MESH_USER + 32,
+    TRAIN_MSG_RESULT,
+    TRAIN_MSG_NEED,
+    TRAIN_MSG_ABSTAIN,
+    TRAIN_MSG_GOT
 };
 
 #define TRAIN_MSG_CLOCK_BITS (64 - SPREAD_PACE_BITS) /* 53. */
