@@ -144,7 +144,10 @@ static const struct opt OPTS[] = {
      .arg = "R",
      .help = "lazy:L: the others get what they were not sent every L clocks,\n"
              "in one message; none: they never get it, and whom it reaches\n"
-             "counts it for more (ssp, asp and adaptive only)"},
+             "counts it for more; sync:S: the same, and replicas are averaged\n"
+             "every S clocks; rotate:S: the same, and replicas move to the\n"
+             "next peer every S clocks (but for lazy: ssp, asp and adaptive\n"
+             "only)"},
     {.name = "select",
      .kind = OPT_STRING,
      .value = &opts.select,

@@ -10,7 +10,12 @@ static bool to_all(const struct train_delivery *d)
 
 bool train_delivery_leaves_out(const struct train_delivery *d)
 {
-    return d->repair == TRAIN_REPAIR_NONE && !to_all(d);
+    return d->repair != TRAIN_REPAIR_LAZY && !to_all(d);
+}
+
+bool train_delivery_mixes(const struct train_delivery *d)
+{
+    return train_delivery_leaves_out(d) && d->repair != TRAIN_REPAIR_NONE;
 }
 
 bool train_delivery_eager(const struct train_delivery *d,

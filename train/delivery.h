@@ -10,6 +10,8 @@
  *            of anybody.
  *     none   they never get it. Whom the schedule reaches counts it for more,
  *            so that the expected sum of what it applies is that of all.
+ *     sync, rotate   as none, and replicas, which this leads apart, are brought
+ *            together again every S clocks: see train/mix.h.
  *
  * Everybody knows what to expect from whom: these are pure functions of
  * settings that all share. Where the schedule leaves nobody out, kinds of
@@ -25,7 +27,13 @@
 #include "p2p/multicast.h"
 #include "train/window.h"
 
-enum train_repair { TRAIN_REPAIR_LAZY, TRAIN_REPAIR_NONE, TRAIN_REPAIR_COUNT };
+enum train_repair {
+    TRAIN_REPAIR_LAZY,
+    TRAIN_REPAIR_NONE,
+    TRAIN_REPAIR_SYNC,
+    TRAIN_REPAIR_ROTATE,
+    TRAIN_REPAIR_COUNT
+};
 
 struct train_delivery {
     struct p2p_multicast schedule;
@@ -42,6 +50,10 @@ bool train_delivery_eager(const struct train_delivery *d,
 
 /* Whether there are batches that never reach some peer. */
 bool train_delivery_leaves_out(const struct train_delivery *d);
+
+/* Whether replicas that this leads apart are mixed now and then: where batches
+ * are left out, by sync and rotate. */
+bool train_delivery_mixes(const struct train_delivery *d);
 
 /* Whether @q gets the batch of @p of @clock, sooner or later. */
 bool train_delivery_reaches(const struct train_delivery *d,

@@ -58,6 +58,7 @@ int train_exchange_create(struct train_exchange **exchange,
 {
     struct train_exchange *x = calloc(1, sizeof *x);
 
+    assert(o->kind > TRAIN_EXCHANGE_NONE && o->kind < TRAIN_EXCHANGE_KIND_END);
     assert(o->n_peers >= 2 && o->self < o->n_peers && o->every > 0);
     if (x != NULL) {
         x->floats = calloc(o->n_pieces + 1, sizeof *x->floats);

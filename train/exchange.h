@@ -58,7 +58,8 @@
 #define TRAIN_EXCHANGE_HEAD_SIZE 24
 
 enum train_exchange_kind {
-    TRAIN_EXCHANGE_STAR = 1,
+    TRAIN_EXCHANGE_NONE, /* There is no engine. */
+    TRAIN_EXCHANGE_STAR,
     TRAIN_EXCHANGE_SHIFT,
     TRAIN_EXCHANGE_KIND_END
 };

@@ -98,6 +98,7 @@ int train_hub_create(struct train_hub **hub,
     pthread_condattr_destroy(&attr);
     rc = train_store_init(&h->store, o->worker.n_peers, e);
     rc = rc != 0 ? rc : train_worker_create(&h->worker, &o->worker, e);
+    rc = rc != 0 ? rc : train_hub_exchange_create(h, e);
     if (rc == 0 && o->transport != NULL) {
         rc = start_network(h, e);
     }
@@ -129,6 +130,7 @@ void train_hub_destroy(struct train_hub *h)
     }
     mesh_destroy(h->mesh);
     drop_items(h);
+    train_hub_exchange_destroy(h);
     train_hub_drop_group(h);
     train_store_fini(&h->store);
     train_held_fini(&h->held);
@@ -159,6 +161,7 @@ int train_hub_own(struct train_hub *h, uint64_t clock, struct blob *batch)
         return rc;
     }
     (void)blob_ref(batch);
+    h->clock = clock;
     rc = train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_OWN,
                                                 .peer = h->o.worker.self,
                                                 .clock = clock});
@@ -244,6 +247,18 @@ static void wait_changed(struct train_hub *h)
     }
 }
 
+/* Through the gate, if it is open. 1: the clock is closed. */
+static int pass(struct train_hub *h, struct err *e)
+{
+    int rc = train_hub_held_up(h) ? 0 : take(h, e);
+
+    if (rc == 1) {
+        int late = train_hub_take_results(h, e);
+        rc = late != 0 ? late : rc;
+    }
+    return rc;
+}
+
 /* Wait for the gate, or look once. */
 static int gate(struct train_hub *h,
                 bool wait,
@@ -254,7 +269,7 @@ static int gate(struct train_hub *h,
     int rc;
 
     pthread_mutex_lock(&h->mutex);
-    while ((rc = take(h, e)) == 0 && wait) {
+    while ((rc = pass(h, e)) == 0 && wait) {
         wait_changed(h);
     }
     pthread_mutex_unlock(&h->mutex);

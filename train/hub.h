@@ -14,6 +14,7 @@
 #include "core/blob.h"
 #include "core/log.h"
 #include "p2p/mesh.h"
+#include "train/exchange.h"
 #include "train/worker.h"
 
 struct train_hub;
@@ -34,6 +35,9 @@ struct train_hub_options {
      * network thread then; train_hub_turn() does its work. NULL: real time. */
     uint64_t (*now)(void *arg);
     void *now_arg;
+    /* Rounds, if its kind is not NONE: the hub fills in self, peers, clocks,
+     * patience and log. There are none with one peer. */
+    struct train_exchange_options exchange;
     struct log *log; /* Used by both threads. */
 };
 
@@ -72,6 +76,20 @@ int train_hub_try_gate(struct train_hub *h,
                        struct train_hub_item **items,
                        size_t *n_items,
                        struct err *e);
+
+/* The own part of @piece, whose round begins at @clock, the one after the gate
+ * that was passed last (or the first). Owner: the hub takes its own reference.
+ * Errors: ERR_NOMEM. */
+int train_hub_part(struct train_hub *h,
+                   uint32_t piece,
+                   uint64_t clock,
+                   struct blob *body);
+
+/* The results that came through the gate that was passed last: return how many.
+ * @results are owned by the hub, valid until the next gate; the caller unrefs
+ * their blobs. */
+size_t train_hub_results(struct train_hub *h,
+                         struct train_exchange_result **results);
 
 /* One turn of the network thread: send, receive, look at deadlines. Returns for
  * how long nothing needs to be done unless something arrives; 0: turn again. */

@@ -263,6 +263,10 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
                              .clock = train_msg_ack_clock(msg->ack),
                              .pace = train_msg_ack_pace(msg->ack)};
 
+    if (msg->type >= TRAIN_MSG_PART) {
+        train_hub_exchange_receive(h, msg);
+        return;
+    }
     if (train_msg_decode(&m, msg->type, msg->body, msg->peer, h->o.n_matrices,
                          &e) != 0) {
         log_warn(h->o.log, "dropped what peer %u sent: %s", msg->peer, e.msg);
@@ -341,16 +345,18 @@ static bool poll_all(struct train_hub *h)
  * it, and return how long nothing needs to be done. */
 static uint64_t tick(struct train_hub *h)
 {
-    uint64_t t = train_hub_now(h), due;
+    uint64_t t = train_hub_now(h), due, exchange_due;
 
     pthread_mutex_lock(&h->mutex);
     h->stats = mesh_total(h->mesh);
+    exchange_due = train_hub_exchange_tick(h, t);
     if (train_worker_due_ns(h->worker) <= t) {
         (void)train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_TICK,
                                                      .peer = h->o.worker.self});
     }
     due = train_worker_due_ns(h->worker);
-    if (train_worker_gate_open(h->worker)) {
+    due = exchange_due < due ? exchange_due : due;
+    if (train_worker_gate_open(h->worker) && !train_hub_held_up(h)) {
         pthread_cond_signal(&h->changed);
     }
     pthread_mutex_unlock(&h->mutex);
@@ -367,6 +373,7 @@ static void farewell(struct train_hub *h)
     bool waiting = true;
 
     perform_all(h);
+    train_hub_exchange_send(h);
     mesh_bye(h->mesh);
     while (waiting && clock_ns() < until) {
         struct mesh_event ev;
@@ -392,12 +399,14 @@ uint64_t train_hub_turn(struct train_hub *h)
     uint64_t idle_ns;
 
     perform_all(h);
+    train_hub_exchange_send(h);
     any = poll_all(h);
     idle_ns = tick(h);
     if (any) {
         return 0;
     }
-    return h->n_deferred > 0 && idle_ns > CLOCK_MS ? CLOCK_MS : idle_ns;
+    return h->n_deferred + h->n_unsent > 0 && idle_ns > CLOCK_MS ? CLOCK_MS
+                                                                 : idle_ns;
 }
 
 void *train_hub_network(void *arg)

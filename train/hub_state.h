@@ -1,5 +1,5 @@
-/* The inside of a hub, shared by the two files that are its two threads' sides:
- * train/hub.c and train/hub_net.c. */
+/* The inside of a hub, shared by the two files that are its two threads' sides,
+ * train/hub.c and train/hub_net.c, and by train/hub_exchange.c. */
 
 #ifndef TRAIN_HUB_STATE_H_
 #define TRAIN_HUB_STATE_H_
@@ -24,6 +24,10 @@ struct train_hub {
     struct p2p_stats stats;
     struct train_hub_item *items;
     size_t n_items, items_room;
+    uint64_t clock; /* The one at whose gate we are, or next. */
+    struct train_exchange *exchange;       /* NULL: none. */
+    struct train_exchange_result *results; /* Of the last gate. */
+    size_t n_results, results_room;
 
     /* The network thread's own. */
     struct mesh *mesh;
@@ -35,6 +39,8 @@ struct train_hub {
     } group;                       /* What was sent of a group last. */
     struct train_action *deferred; /* Sends that found no room. */
     size_t n_deferred, deferred_room;
+    struct train_exchange_out *unsent; /* Likewise, of the exchange. */
+    size_t n_unsent, unsent_room;
     pthread_t thread;
     bool started;
     atomic_bool quit;
@@ -56,6 +62,26 @@ int train_hub_fetch(struct train_hub *h,
 
 /* Forget the bodies of groups. */
 void train_hub_drop_group(struct train_hub *h);
+
+/* --- hub_exchange.c. */
+
+int train_hub_exchange_create(struct train_hub *h, struct err *e);
+void train_hub_exchange_destroy(struct train_hub *h);
+
+/* The gate waits for a round. The mutex is held. */
+bool train_hub_held_up(const struct train_hub *h);
+
+/* Take what the gate brings. The mutex is held. Errors: ERR_NOMEM. */
+int train_hub_take_results(struct train_hub *h, struct err *e);
+
+/* Send what there is to send, as far as there is room. */
+void train_hub_exchange_send(struct train_hub *h);
+
+/* A message of the exchange has come. */
+void train_hub_exchange_receive(struct train_hub *h, const struct p2p_msg *msg);
+
+/* Tell the time; return when to do so again. The mutex is held. */
+uint64_t train_hub_exchange_tick(struct train_hub *h, uint64_t now_ns);
 
 /* The network thread: @hub is a struct train_hub. */
 void *train_hub_network(void *hub);

@@ -179,10 +179,27 @@ static int apply(struct loop *l,
     }
     l->step.metrics.staleness = (double)(clock - oldest);
     l->step.metrics.staleness_bound = (double)train_hub_staleness(l->o.hub);
+    buf_reset(&l->bytes);
     return train_clock_apply(&l->clock, items, n_items, &l->step, e);
 }
 
-/* The batches of others, then the step that names them. */
+/* What rounds with other replicas have brought. Its records go to l->bytes. */
+static int mix(struct loop *l, struct err *e)
+{
+    struct train_exchange_result *results;
+    size_t n = train_hub_results(l->o.hub, &results);
+    int rc = train_mix_apply(l->o.mix, results, n, l->tools.apply, &l->step,
+                             &l->bytes, e);
+
+    for (size_t i = 0; i < n; i++) {
+        blob_unref(results[i].part);
+        blob_unref(results[i].result);
+    }
+    return rc;
+}
+
+/* The batches of others, the rows that apply() left in l->bytes, then the step
+ * that names them. */
 static int log_step(struct loop *l,
                     const struct train_hub_item *items,
                     size_t n_items,
@@ -196,7 +213,6 @@ static int log_step(struct loop *l,
             rc = ckpt_log_put(l->o.log, items[i].blob, e);
         }
     }
-    buf_reset(&l->bytes);
     rc = rc != 0 ? rc : ckpt_step_write(&l->bytes, 0, l->o.self, &l->step, e);
     if (rc != 0) {
         return rc;
@@ -375,6 +391,7 @@ static int second_half(struct loop *l, struct err *e)
         return rc;
     }
     rc = apply(l, items, n_items, e);
+    rc = rc != 0 ? rc : mix(l, e);
     lap(&t, &l->s->seconds_apply, &m->seconds_apply);
     if (rc == 0) {
         rc = evaluate(l, clock + 1, e);
@@ -411,7 +428,8 @@ static int clocks(struct loop *l, uint64_t first, struct err *e)
         ckpt_step_reset(&l->step, c);
         l->step.metrics.seconds_log = l->log_late;
         l->log_late = NAN;
-        rc = first_half(l, c, e);
+        rc = train_mix_hand_in(l->o.mix, l->o.hub, c, e);
+        rc = rc != 0 ? rc : first_half(l, c, e);
         rc = rc != 0 ? rc : second_half(l, e);
         if (rc == 0) {
             observe(l);

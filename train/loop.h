@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "dataset/dataset.h"
 #include "train/hub.h"
+#include "train/mix.h"
 #include "train/replica.h"
 
 /* What a peer has to tell about its training so far. Sums are of this process:
@@ -57,6 +58,7 @@ struct train_loop_options {
     const struct dataset *data;    /* The own shard. */
     const struct dataset *test;    /* NULL: this peer does not evaluate. */
     struct train_hub *hub;
+    struct train_mix *mix; /* Of the replica. */
     struct ckpt_log *log;
     uint32_t self;
     uint64_t last_clock;

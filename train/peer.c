@@ -26,6 +26,7 @@ struct peer {
     const struct train_peer_options *o;
     struct pool *pool;
     struct train_replica replica;
+    struct train_mix mix;
     bool has_replica;
     struct dataset data, test;
     bool has_data, has_test;
@@ -47,6 +48,7 @@ static void peer_close(struct peer *p)
         dataset_fini(&p->test);
     }
     if (p->has_replica) {
+        train_mix_fini(&p->mix);
         train_replica_close(&p->replica);
     }
     if (p->has_data) {
@@ -306,6 +308,7 @@ static int open_hub(struct peer *p, struct err *e)
         .load = load_own,
         .load_arg = p,
         .interrupted = p->o->interrupted,
+        .exchange = train_mix_options(&p->mix),
         .log = p->o->log,
     };
 
@@ -396,6 +399,7 @@ static int train(struct peer *p, struct train_summary *s, struct err *e)
     struct train_loop_options lo = {.replica = &p->replica,
                                     .data = &p->data,
                                     .test = p->has_test ? &p->test : NULL,
+                                    .mix = &p->mix,
                                     .self = p->o->rank,
                                     .last_clock = p->last_clock,
                                     .note = p->o->note,
@@ -425,6 +429,7 @@ int train_peer_run(const struct train_peer_options *o,
     memset(s, 0, sizeof *s);
     rc = pool_create(&p.pool, o->n_threads, e);
     rc = rc != 0 ? rc : o->resume ? begin_again(&p, e) : begin_new(&p, e);
+    rc = rc != 0 ? rc : train_mix_init(&p.mix, &p.replica, o->rank, e);
     rc = rc != 0 ? rc : read_test(&p, e);
     rc = rc != 0 ? rc : meet(&p, e);
     rc = rc != 0 ? rc : find_start(&p, e);

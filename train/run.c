@@ -24,6 +24,8 @@ static const struct {
 } REPAIRS[TRAIN_REPAIR_COUNT] = {
     [TRAIN_REPAIR_LAZY] = {"lazy", TRAIN_LAZY_MAX},
     [TRAIN_REPAIR_NONE] = {"none", 0},
+    [TRAIN_REPAIR_SYNC] = {"sync", TRAIN_MIX_MAX},
+    [TRAIN_REPAIR_ROTATE] = {"rotate", TRAIN_MIX_MAX},
 };
 
 static const char *const DURABILITIES[] = {"none", "clock", "interval"};
@@ -565,14 +567,26 @@ int train_repair_parse(struct train_run *r, const char *text, struct err *e)
         return 0;
     }
     return err_set(e, ERR_INVALID,
-                   "\"%s\" is no kind of repair: lazy:L or none", text);
+                   "\"%s\" is no kind of repair: lazy:L, sync:S, rotate:S or"
+                   " none",
+                   text);
 }
 
 int train_run_check(const struct train_run *r, struct err *e)
 {
     const struct train_delivery d = train_run_delivery(r, r->clocks);
     char mode[32], multicast[P2P_MULTICAST_TEXT_SIZE];
+    char repair[TRAIN_REPAIR_SIZE];
 
+    train_repair_format(r, repair);
+    if (r->multicast.kind == P2P_MULTICAST_ALL &&
+        (r->repair == TRAIN_REPAIR_SYNC || r->repair == TRAIN_REPAIR_ROTATE)) {
+        return err_set(e, ERR_INVALID,
+                       "--repair %s mixes replicas that a schedule leads apart,"
+                       " and --multicast all leaves out nobody: use --multicast"
+                       " random:Q, halton:Q or ring, or leave --repair away",
+                       repair);
+    }
     if (!train_delivery_leaves_out(&d) ||
         (r->mode != TRAIN_BSP && r->mode != TRAIN_PIPELINE)) {
         return 0;
@@ -581,9 +595,9 @@ int train_run_check(const struct train_run *r, struct err *e)
     p2p_multicast_format(&r->multicast, multicast);
     return err_set(e, ERR_INVALID,
                    "--consistency %s wants all batches at all peers, which"
-                   " --multicast %s --repair none leaves out for good: use"
+                   " --multicast %s --repair %s leaves out for good: use"
                    " --repair lazy:L, --multicast all or --consistency ssp:S",
-                   mode, multicast);
+                   mode, multicast, repair);
 }
 
 struct train_delivery train_run_delivery(const struct train_run *r,

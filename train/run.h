@@ -22,10 +22,11 @@
 #include "sv/codec_options.h"
 #include "train/delivery.h"
 
-#define TRAIN_PEERS_MAX     1024 /* Peers of a job. */
-#define TRAIN_STALENESS_MAX 64   /* Clocks, of pipeline:S and ssp:S. */
-#define TRAIN_LAZY_MAX      64   /* Clocks, of lazy:L. */
-#define TRAIN_REPAIR_SIZE   24   /* Bytes of a formatted kind of repair. */
+#define TRAIN_PEERS_MAX     1024   /* Peers of a job. */
+#define TRAIN_STALENESS_MAX 64     /* Clocks, of pipeline:S and ssp:S. */
+#define TRAIN_LAZY_MAX      64     /* Clocks, of lazy:L. */
+#define TRAIN_MIX_MAX       100000 /* Clocks, of sync:S and rotate:S. */
+#define TRAIN_REPAIR_SIZE   24     /* Bytes of a formatted kind of repair. */
 
 /* When clock c + 1 may begin, and what is applied before it does. */
 enum train_mode {
@@ -62,7 +63,7 @@ struct train_run {
     struct p2p_multicast multicast; /* Kind and fan-out only: see
                                      * train_run_delivery(). */
     enum train_repair repair;       /* See train/delivery.h. */
-    uint32_t repair_clocks;         /* L of lazy:L, from 1; 0 of none. */
+    uint32_t repair_clocks;         /* L or S, from 1; 0 of none. */
     enum dataset_sharding shards;   /* Which rows a peer trains on. */
     uint64_t digest_every;          /* Clocks, 0: at the end only. */
     uint64_t eval_every;            /* Clocks, 0: at the end only. */
@@ -116,8 +117,8 @@ uint64_t train_run_fingerprint(const struct train_run *r);
 void train_mode_format(const struct train_run *r, char text[32]);
 int train_mode_parse(struct train_run *r, const char *text, struct err *e);
 
-/* "lazy:L", "none". Errors of parse: ERR_INVALID, the message lists what there
- * is. */
+/* "lazy:L", "none", "sync:S", "rotate:S". Errors of parse: ERR_INVALID, the
+ * message lists what there is. */
 void train_repair_format(const struct train_run *r,
                          char text[TRAIN_REPAIR_SIZE]);
 int train_repair_parse(struct train_run *r, const char *text, struct err *e);

@@ -103,6 +103,12 @@ static struct hash128 next_name(struct hash128 name,
         name =
             history(name, item->peer, item->clock, (uint64_t)factor << 32 | 2);
     }
+    for (size_t i = 0; i < gate->n_results; i++) {
+        const struct train_exchange_result *r = &gate->results[i];
+        name = history(name, r->piece, r->round, 3);
+        name = history(name, hash64(r->part->data, r->part->size),
+                       hash64(r->result->data, r->result->size), 4);
+    }
     return name;
 }
 
@@ -213,6 +219,11 @@ int train_sim_states_advance(struct train_sim_states *s,
         train_sim_states_play(s, to);
         rc = train_clock_apply(gate->clock, gate->items, gate->n_items,
                                &s->step, e);
+        rc =
+            rc != 0
+                ? rc
+                : train_mix_apply(gate->mix, gate->results, gate->n_results,
+                                  gate->clock->tools->apply, &s->step, NULL, e);
         to->has_digest = false;
         s->n_applied++;
     }

@@ -11,6 +11,7 @@
 #define TRAIN_SIM_STATE_H_
 
 #include "train/clock.h"
+#include "train/mix.h"
 
 /* The state of one replica or of many. */
 struct train_sim_state {
@@ -59,6 +60,9 @@ struct train_sim_gate {
     uint64_t number;           /* Which clock it is. */
     const struct train_hub_item *items;
     size_t n_items;
+    struct train_mix *mix; /* Not used if n_results is 0. */
+    const struct train_exchange_result *results;
+    size_t n_results;
 };
 
 /* Move one peer from *state to what @gate leads to. Errors: those of

@@ -49,6 +49,7 @@ struct sim {
     struct train_replica replica;
     struct dataset_shards shards;
     struct dataset test;
+    struct train_mix mix; /* Of the replica, whoever plays it. */
     struct train_clock_tools tools;
     struct train_sim_states states;
     struct train_sim_times times;
@@ -132,6 +133,7 @@ static int make_peer(struct sim *s, p2p_peer rank, struct err *e)
         .load = load_nothing,
         .now = hub_now,
         .now_arg = s,
+        .exchange = train_mix_options(&s->mix),
         .log = s->o->log,
     };
     int rc;
@@ -206,6 +208,7 @@ static int sim_open(struct sim *s, struct err *e)
     rc =
         rc != 0 ? rc : train_replica_create(&s->replica, s->o->run, s->pool, e);
     rc = rc != 0 ? rc : read_test(s, e);
+    rc = rc != 0 ? rc : train_mix_init(&s->mix, &s->replica, 0, e);
     rc = rc != 0 ? rc : train_clock_tools_init(&s->tools, &s->replica, e);
     rc = rc != 0 ? rc : train_sim_states_init(&s->states, &s->replica, s->n, e);
     rc = rc != 0 ? rc : find_times(s, e);
@@ -226,6 +229,7 @@ static void sim_close(struct sim *s)
     train_timers_fini(&s->timers);
     train_sim_states_fini(&s->states);
     train_clock_tools_fini(&s->tools);
+    train_mix_fini(&s->mix);
     dataset_fini(&s->test);
     train_replica_close(&s->replica);
     dataset_shards_fini(&s->shards);
@@ -249,7 +253,8 @@ static int begin_clock(struct sim *s, struct sim_peer *p, struct err *e)
     int rc;
 
     train_sim_states_play(&s->states, p->state);
-    rc = train_clock_compute(&p->clock, p->number, &work, e);
+    rc = train_mix_hand_in(&s->mix, p->hub, p->number, e);
+    rc = rc != 0 ? rc : train_clock_compute(&p->clock, p->number, &work, e);
     rc = rc != 0 ? rc : train_clock_encode(&p->clock, p->number, &p->own, e);
     if (rc != 0) {
         return err_wrap(e, rc, "clock %" PRIu64 ", peer %u", p->number,
@@ -280,16 +285,24 @@ static int end_clock(struct sim *s, struct sim_peer *p, struct err *e)
 static int apply(struct sim *s, struct sim_peer *p, struct err *e)
 {
     struct train_hub_item *items;
-    struct train_sim_gate gate = {.clock = &p->clock, .number = p->number};
+    struct train_sim_gate gate = {
+        .clock = &p->clock, .mix = &s->mix, .number = p->number};
+    struct train_exchange_result *results;
     int rc = train_hub_try_gate(p->hub, &items, &gate.n_items, e);
 
     if (rc != 0) {
         return rc == ERR_AGAIN || rc == ERR_CLOSED ? 0 : rc;
     }
     gate.items = items;
+    gate.n_results = train_hub_results(p->hub, &results);
+    gate.results = results;
     rc = train_sim_states_advance(&s->states, &p->state, &gate, e);
     for (size_t i = 0; i < gate.n_items; i++) {
         blob_unref(items[i].blob);
+    }
+    for (size_t i = 0; i < gate.n_results; i++) {
+        blob_unref(results[i].part);
+        blob_unref(results[i].result);
     }
     enter(s, p, APPLYING);
     p->busy_ns =

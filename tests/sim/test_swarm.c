@@ -45,6 +45,7 @@ static struct cluster_options options_of(uint64_t seed)
         o.lazy = 1 + (uint32_t)draw(seed, 9, 8);
         if (o.mode != TRAIN_BSP && o.mode != TRAIN_PIPELINE) {
             o.repair = (enum train_repair)draw(seed, 30, TRAIN_REPAIR_COUNT);
+            o.mix_clocks = 1 + (uint32_t)draw(seed, 31, 8);
         }
     }
     if (o.mode == TRAIN_BSP || o.mode == TRAIN_ASP) {
@@ -100,7 +101,7 @@ comes(const struct cluster_options *o, p2p_peer p, p2p_peer q, uint64_t clock)
 {
     const struct train_delivery d = delivery_of(o);
 
-    return p == q || o->repair != TRAIN_REPAIR_NONE ||
+    return p == q || o->repair == TRAIN_REPAIR_LAZY ||
            o->multicast == P2P_MULTICAST_ALL ||
            p2p_multicast_sends(&d.schedule, 0, q, clock, p);
 }
@@ -110,7 +111,7 @@ static bool fresh(const struct cluster_options *o, p2p_peer p)
 {
     const struct cluster_node *node = &cluster.nodes[p];
     uint64_t group =
-        o->multicast == P2P_MULTICAST_ALL || o->repair == TRAIN_REPAIR_NONE
+        o->multicast == P2P_MULTICAST_ALL || o->repair != TRAIN_REPAIR_LAZY
             ? 1
             : o->lazy;
     uint64_t limit = node->clock > o->staleness + 1
@@ -164,6 +165,22 @@ static bool applied_what_comes(const struct cluster_options *o, p2p_peer p)
     return true;
 }
 
+/* Every round that began gave its result, everywhere. */
+static bool mixed(const struct cluster_options *o, p2p_peer p)
+{
+    uint64_t n = 0;
+
+    for (uint64_t c = 0;
+         c < CLOCKS && o->mix_clocks > 0 &&
+         (o->repair == TRAIN_REPAIR_SYNC || o->repair == TRAIN_REPAIR_ROTATE);
+         c++) {
+        uint32_t first, end;
+        train_exchange_due(cluster.pieces.n, o->mix_clocks, c, &first, &end);
+        n += end - first;
+    }
+    return cluster.nodes[p].n_results == n;
+}
+
 static bool check_end(const struct cluster_options *o, const char **what)
 {
     bool in_order = o->mode == TRAIN_BSP || o->mode == TRAIN_PIPELINE;
@@ -175,6 +192,10 @@ static bool check_end(const struct cluster_options *o, const char **what)
     for (p2p_peer p = 0; p < cluster.n; p++) {
         *what = "a batch was not applied, or one that was for others";
         if (!applied_what_comes(o, p)) {
+            return false;
+        }
+        *what = "a round gave nothing";
+        if (!mixed(o, p)) {
             return false;
         }
         *what = "replicas differ";

@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "sv/codec.h"
+#include "sv/rows.h"
 #include "tests/support/test.h"
 
 static void record(struct log *l, enum log_level level, const char *msg)
@@ -42,6 +43,54 @@ load_nothing(void *arg, uint64_t clock, struct blob **blob, struct err *e)
     return err_set(e, ERR_NOT_FOUND, "clock %" PRIu64, clock);
 }
 
+static bool mixes(const struct cluster *c)
+{
+    return (c->o.repair == TRAIN_REPAIR_SYNC ||
+            c->o.repair == TRAIN_REPAIR_ROTATE) &&
+           c->o.multicast != P2P_MULTICAST_ALL;
+}
+
+static void hand_in(struct cluster_node *node)
+{
+    struct cluster *c = node->cluster;
+    uint32_t i = 0, end = 0;
+
+    if (mixes(c) && node->clock < c->o.clocks) {
+        train_exchange_due(c->pieces.n, c->o.mix_clocks, node->clock, &i, &end);
+    }
+    for (; i < end; i++) {
+        struct blob *body = train_exchange_body(c->pieces.floats[i]);
+        sv_rows_copy(train_exchange_floats(body), &node->state,
+                     c->pieces.at[i].first, c->pieces.at[i].n);
+        assert_int_equal(train_hub_part(node->hub, i, node->clock, body), 0);
+        blob_unref(body);
+    }
+}
+
+/* Add what rounds bring. */
+static void mix(struct cluster_node *node)
+{
+    struct train_exchange_result *r;
+    size_t n = train_hub_results(node->hub, &r);
+
+    for (size_t q = 0; q < n; q++) {
+        const struct train_piece *p = &node->cluster->pieces.at[r[q].piece];
+        struct sv_row_block b;
+        struct sv_op op = {.kind = SV_OP_MIX, .rows = &b};
+        sv_rows_init(&b);
+        assert_int_equal(sv_rows_resize(&b, p->first, p->n, p->width, NULL), 0);
+        for (size_t i = 0; i < (size_t)p->n * p->width; i++) {
+            b.values[i] = train_exchange_floats(r[q].result)[i] -
+                          train_exchange_floats(r[q].part)[i];
+        }
+        sv_apply_naive(&node->state, &op, 1);
+        sv_rows_fini(&b);
+        blob_unref(r[q].part);
+        blob_unref(r[q].result);
+        node->n_results++;
+    }
+}
+
 static void begin_clock(struct cluster_node *node)
 {
     uint64_t ns = node->cluster->o.compute_ns[node->rank];
@@ -49,6 +98,7 @@ static void begin_clock(struct cluster_node *node)
     node->ready_ns =
         p2p_sim_now_ns(node->cluster->net) + (ns == 0 ? 10 * CLOCK_MS : ns);
     node->at_gate = false;
+    hand_in(node);
 }
 
 static void node_set_up(struct cluster *c, p2p_peer rank)
@@ -79,6 +129,22 @@ static void node_set_up(struct cluster *c, p2p_peer rank)
         .now_arg = c,
     };
 
+    assert_int_equal(
+        sv_state_init(&node->state, SV_PLAIN, 0, CLUSTER_K, CLUSTER_J, NULL),
+        0);
+    if (rank == 0) {
+        assert_int_equal(
+            train_pieces_init(&c->pieces, &node->state, 1, 2 * CLUSTER_J, NULL),
+            0);
+    }
+    if (mixes(c)) {
+        o.exchange = (struct train_exchange_options){
+            .kind = c->o.repair == TRAIN_REPAIR_SYNC ? TRAIN_EXCHANGE_STAR
+                                                     : TRAIN_EXCHANGE_SHIFT,
+            .every = c->o.mix_clocks,
+            .n_pieces = c->pieces.n,
+            .floats = c->pieces.floats};
+    }
     node->log = (struct log){.emit = record, .level = LOG_TRACE};
     node->cluster = c;
     node->rank = rank;
@@ -86,9 +152,6 @@ static void node_set_up(struct cluster *c, p2p_peer rank)
     node->has = calloc(c->n * c->o.clocks, sizeof *node->has);
     assert_true(node->applied != NULL && node->has != NULL);
     assert_int_equal(train_hub_create(&node->hub, &o, NULL), 0);
-    assert_int_equal(
-        sv_state_init(&node->state, SV_PLAIN, 0, CLUSTER_K, CLUSTER_J, NULL),
-        0);
     begin_clock(node);
 }
 
@@ -115,6 +178,7 @@ void cluster_tear_down(struct cluster *c)
         free(c->nodes[p].has);
     }
     sv_apply_destroy(c->apply);
+    train_pieces_fini(&c->pieces);
     p2p_sim_destroy(c->net);
 }
 
@@ -218,6 +282,7 @@ static void node_close(struct cluster_node *node)
         node_apply(node, &items[i]);
         blob_unref(items[i].blob);
     }
+    mix(node);
     node->clock++;
     if (node->clock == c->o.clocks ||
         (c->o.digest_every != 0 && node->clock % c->o.digest_every == 0)) {

@@ -20,6 +20,7 @@
 #include "p2p/sim.h"
 #include "sv/apply.h"
 #include "train/hub.h"
+#include "train/pieces.h"
 
 #define CLUSTER_NODES_MAX 16
 #define CLUSTER_J         7
@@ -34,6 +35,7 @@ struct cluster_options {
     uint32_t fan_out;                  /* travel; all zero: to all at once. */
     uint32_t lazy;
     enum train_repair repair;
+    uint32_t mix_clocks;                    /* S of sync:S and rotate:S. */
     uint64_t compute_ns[CLUSTER_NODES_MAX]; /* Per clock; 0: 10 ms. */
     uint64_t digest_every;
     uint64_t timeout_ns; /* 0: an hour. */
@@ -59,6 +61,7 @@ struct cluster_node {
     uint64_t
         n_batch_msgs;    /* It said that it sent so many batches and groups. */
     uint64_t n_eager;    /* At once, of these. */
+    uint64_t n_results;  /* Of rounds in which replicas are mixed. */
     uint64_t n_asked;    /* And asked so often. */
     uint64_t behind_max; /* Own clock minus the slowest peer's, ever. */
 };
@@ -69,8 +72,9 @@ struct cluster {
     uint32_t n;
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     struct sv_apply *apply;
-    bool telling;        /* Record the story. */
-    char story[1 << 15]; /* What happened and was not yet expected. */
+    struct train_pieces pieces; /* Of two rows. */
+    bool telling;               /* Record the story. */
+    char story[1 << 15];        /* What happened and was not yet expected. */
     size_t story_size;
 };
 

@@ -55,7 +55,7 @@ expect_status 2 "$lyre" simulate mlr --data "$work/train.svm" --peers 4 \
     --multicast ring --repair none
 expect_said "leaves out for good"
 expect_status 2 $train --run "$work/none" --peers 4 --repair nothing
-expect_said "is no kind of repair: lazy:L or none"
+expect_said "is no kind of repair: lazy:L, sync:S, rotate:S or none"
 check "all, and nothing to repair" $train --run "$work/none" --peers 2 \
     --clocks 20 --multicast ring --repair none --quiet
 [ "$(last_digest "$work/none" 0)" = "$before" ] ||
