@@ -290,6 +290,13 @@ static void deliver(const struct explain *x,
 
     name(run, way->name);
     way->traffic = train_cost_sv(&d, way->record_size);
+    for (size_t i = 0; i < x->n; i++) {
+        const struct mat *w = x->replica->mats[i];
+        const struct train_cost_traffic t =
+            train_cost_mix(&d, run->repair_clocks, w->J, w->K);
+        way->traffic.bytes += t.bytes;
+        way->traffic.msgs_eager += t.msgs_eager;
+    }
     way->memory_size =
         replica_memory(x) +
         train_cost_held_memory(run->n_peers, 1, batch_memory) +

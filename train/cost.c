@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/mat.h"
+#include "train/pieces.h"
 
 #define F32_SIZE 4.0
 
@@ -42,6 +43,27 @@ uint32_t train_cost_batches(const struct train_delivery *d)
     return train_delivery_leaves_out(d)
                ? 1 + p2p_multicast_fan_out(&d->schedule)
                : d->schedule.n_peers;
+}
+
+struct train_cost_traffic train_cost_mix(const struct train_delivery *d,
+                                         uint32_t every,
+                                         uint64_t J,
+                                         uint64_t K)
+{
+    const double P = d->schedule.n_peers, JK = (double)J * (double)K;
+    const double pieces = ceil(JK / (double)TRAIN_PIECE_FLOATS);
+    struct train_cost_traffic t = {0};
+    double crossings = 1; /* Of a replica, for each peer. */
+
+    if (!train_delivery_mixes(d)) {
+        return t;
+    }
+    if (d->repair == TRAIN_REPAIR_SYNC) {
+        crossings = 2 * (P - 1) / P;
+    }
+    t.bytes = F32_SIZE * JK * crossings / every;
+    t.msgs_eager = pieces * crossings / every;
+    return t;
 }
 
 /* Either way everything crosses a peer's link twice but for its own part. */

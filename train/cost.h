@@ -57,6 +57,15 @@ struct train_cost_traffic train_cost_sv(const struct train_delivery *d,
  * left out never get one, as many as are sent, and its own. */
 uint32_t train_cost_batches(const struct train_delivery *d);
 
+/* What --repair sync:@every or rotate:@every adds to that, spread over the
+ * clocks, where @d leaves batches out: 2 J K (P - 1) / P numbers every so many
+ * clocks for the mean of all replicas, J K for moving them on. What an
+ * optimizer keeps beside W comes on top. Else nothing. */
+struct train_cost_traffic train_cost_mix(const struct train_delivery *d,
+                                         uint32_t every,
+                                         uint64_t J,
+                                         uint64_t K);
+
 /* The dense gradient goes to servers, a range of W in each peer, and the
  * parameters come back. */
 struct train_cost_traffic

@@ -68,6 +68,12 @@ holds 'x["ways"][0]["way"] == "sv none f32 random:2 none"'
 holds 'x["ways"][0]["messages_eager"] == 2 and x["ways"][0]["messages_lazy"] == 0'
 holds 'abs(x["ways"][0]["bytes"] - 2 * x["ways"][0]["record_bytes"]) < 1e-6'
 
+# What mixing replicas costs is in the bytes of that way.
+explain mlr --data "$work/train.svm" --consistency ssp:2 \
+    --multicast random:2 --repair sync:5 --peers 8
+holds 'x["ways"][0]["way"] == "sv none f32 random:2 sync:5"'
+holds 'x["ways"][0]["bytes"] > 2 * x["ways"][0]["record_bytes"] + 100'
+
 # A run: what was measured in it is what its log says.
 check "train" "$lyre" train mlr --data "$work/train.svm" --run "$work/run" \
     --peers 3 --threads 1 --batch 16 --clocks 12 --quiet

@@ -50,7 +50,13 @@ for how in "bsp ring" "pipeline:2 random:2"; do
     expect_status 2 $train --run "$work/none" --peers 4 --repair none \
         --consistency "${how% *}" --multicast "${how#* }"
     expect_said "use --repair lazy:L, --multicast all or --consistency ssp:S"
+    expect_status 2 $train --run "$work/none" --peers 4 --repair sync:5 \
+        --consistency "${how% *}" --multicast "${how#* }"
+    expect_said "use --repair lazy:L, --multicast all or --consistency ssp:S"
 done
+expect_status 2 $train --run "$work/none" --peers 4 --repair rotate:5 \
+    --consistency ssp:2
+expect_said "use --multicast random:Q, halton:Q or ring"
 expect_status 2 "$lyre" simulate mlr --data "$work/train.svm" --peers 4 \
     --multicast ring --repair none
 expect_said "leaves out for good"

@@ -33,6 +33,25 @@ static void test_what_is_never_sent_costs_nothing(void **state)
     assert_true(train_cost_sv(&d, 1000).msgs_lazy == 0);
 }
 
+/* A mean crosses each link twice but for the own part, a move once. */
+static void test_mixing_costs_the_matrix_every_so_many_clocks(void **state)
+{
+    struct train_delivery d = delivery(P2P_MULTICAST_RANDOM, 1, 4, 4);
+
+    (void)state;
+    d.repair = TRAIN_REPAIR_SYNC;
+    close_to(train_cost_mix(&d, 25, 100, 1000).bytes, 4 * 100000 * 1.5 / 25);
+    close_to(train_cost_mix(&d, 25, 100, 1000).msgs_eager, 1.5 / 25);
+    d.repair = TRAIN_REPAIR_ROTATE;
+    close_to(train_cost_mix(&d, 10, 100, 1000).bytes, 4 * 100000 / 10.0);
+    close_to(train_cost_mix(&d, 1, 1024, 1024).msgs_eager, 4);
+    d.repair = TRAIN_REPAIR_NONE;
+    assert_true(train_cost_mix(&d, 10, 100, 1000).bytes == 0);
+    d = delivery(P2P_MULTICAST_RANDOM, 3, 4, 4); /* That is to all. */
+    d.repair = TRAIN_REPAIR_SYNC;
+    assert_true(train_cost_mix(&d, 10, 100, 1000).bytes == 0);
+}
+
 static void test_cases_by_hand(void **state)
 {
     /* J = 100, K = 1000, dense, 8 pairs, 4 peers. */
@@ -169,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases_by_hand),
         cmocka_unit_test(test_what_is_never_sent_costs_nothing),
+        cmocka_unit_test(test_mixing_costs_the_matrix_every_so_many_clocks),
         cmocka_unit_test(test_the_break_even_is_where_bytes_are_equal),
         cmocka_unit_test(test_one_peer_sends_nothing),
         cmocka_unit_test(test_messages_are_those_that_the_schedule_makes),

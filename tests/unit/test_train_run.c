@@ -180,8 +180,10 @@ static void test_modes_are_read_and_written(void **state)
 
 static void test_repair_is_read_and_written(void **state)
 {
-    const char *bad[] = {"",        "lazy",    "lazy:",  "lazy:0", "lazy:65",
-                         "lazy:4x", "lazy:-4", "none:4", "none ",  "nonesuch"};
+    const char *bad[] = {"",        "lazy",       "lazy:",   "lazy:0",
+                         "lazy:65", "lazy:4x",    "lazy:-4", "none:4",
+                         "none ",   "nonesuch",   "sync",    "sync:0",
+                         "rotate:", "sync:100001"};
     char text[TRAIN_REPAIR_SIZE];
     struct train_run r;
 
@@ -200,6 +202,29 @@ static void test_repair_is_read_and_written(void **state)
     assert_int_equal(r.repair, TRAIN_REPAIR_NONE);
     train_repair_format(&r, text);
     assert_string_equal(text, "none");
+    assert_int_equal(train_repair_parse(&r, "sync:100000", NULL), 0);
+    assert_int_equal(r.repair, TRAIN_REPAIR_SYNC);
+    assert_int_equal(r.repair_clocks, 100000);
+    assert_int_equal(train_repair_parse(&r, "rotate:1", NULL), 0);
+    train_repair_format(&r, text);
+    assert_string_equal(text, "rotate:1");
+}
+
+/* Nothing leads replicas apart. */
+static void test_replicas_are_not_mixed_where_batches_go_to_all(void **state)
+{
+    struct train_run r = example();
+    struct err e;
+
+    (void)state;
+    r.mode = TRAIN_SSP;
+    r.repair = TRAIN_REPAIR_ROTATE;
+    assert_int_equal(train_run_check(&r, &e), 0);
+    r.multicast.kind = P2P_MULTICAST_ALL;
+    assert_int_equal(train_run_check(&r, &e), ERR_INVALID);
+    assert_non_null(strstr(e.msg, "use --multicast random:Q, halton:Q or ring,"
+                                  " or leave --repair away"));
+    train_run_fini(&r);
 }
 
 static void test_a_log_from_before_there_were_kinds_repairs_lazily(void **state)
@@ -280,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_what_training_depends_on_changes_the_fingerprint),
         cmocka_unit_test(test_modes_are_read_and_written),
         cmocka_unit_test(test_repair_is_read_and_written),
+        cmocka_unit_test(test_replicas_are_not_mixed_where_batches_go_to_all),
         cmocka_unit_test(
             test_a_log_from_before_there_were_kinds_repairs_lazily),
         cmocka_unit_test(test_what_leaves_out_does_not_go_with_equal_replicas),
