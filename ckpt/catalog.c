@@ -552,7 +552,7 @@ static int take_run(struct ckpt_catalog *c, struct err *e)
     if (runs->n == 0) {
         return err_set(e, ERR_NOT_FOUND, "log without a run record");
     }
-    rc = ckpt_catalog_read(c, &runs->at[0], &r, &data, e);
+    rc = ckpt_catalog_read(c, &runs->at[runs->n - 1], &r, &data, e);
     if (rc != 0) {
         return rc;
     }

@@ -19,6 +19,47 @@ static void keep_digests(struct ckpt_mend *m, uint64_t clock)
     }
 }
 
+/* The run record of a segment, or NULL. */
+static const struct ckpt_entry *run_of(const struct ckpt_catalog *c,
+                                       uint32_t segment)
+{
+    const struct ckpt_entries *list = &c->kinds[SV_RECORD_RUN];
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->at[i].segment == segment) {
+            return &list->at[i];
+        }
+    }
+    return NULL;
+}
+
+/* A segment behind the end that begins a branch there says what the log is of
+ * from @clock on. */
+static void keep_branch(struct ckpt_mend *m, uint64_t clock)
+{
+    const struct ckpt_catalog *c = m->catalog;
+    size_t i = m->segment - c->segments[0].number + 1;
+    const struct ckpt_entry *now, *next;
+    const uint8_t *a, *b;
+
+    if (i >= c->n_valid || c->segments[i].first_clock != clock) {
+        return;
+    }
+    now = run_of(c, m->segment);
+    next = run_of(c, m->segment + 1);
+    if (now == NULL || next == NULL) {
+        return;
+    }
+    a = c->segments[i - 1].data + now->offset + SV_RECORD_SIZE;
+    b = c->segments[i].data + next->offset + SV_RECORD_SIZE;
+    if (now->size != next->size ||
+        memcmp(a, b, now->size - SV_RECORD_SIZE) != 0) {
+        m->segment++;
+        m->end = next->offset + next->size;
+        keep_digests(m, clock);
+    }
+}
+
 int ckpt_mend_find_end(struct ckpt_mend *m, uint64_t clock, struct err *e)
 {
     const struct ckpt_catalog *c = m->catalog;
@@ -45,6 +86,7 @@ int ckpt_mend_find_end(struct ckpt_mend *m, uint64_t clock, struct err *e)
     m->segment = last->segment;
     m->end = last->offset + last->size;
     keep_digests(m, clock);
+    keep_branch(m, clock);
     return 0;
 }
 

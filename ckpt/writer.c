@@ -3,8 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ckpt/segment.h"
 
@@ -180,6 +182,43 @@ int ckpt_writer_begin(struct ckpt_writer *w, uint32_t number, struct err *e)
     return rc == 0 ? 0 : wrap_segment(e, rc, number);
 }
 
+/* Copy a file that has other names, too, up to @size. */
+static int own_file(struct ckpt_writer *w,
+                    const char *path,
+                    const struct ckpt_segment *s,
+                    uint64_t size,
+                    struct err *e)
+{
+    char copy[CKPT_PATH_SIZE + 8], dir[CKPT_PATH_SIZE];
+    struct stat st;
+    int fd, rc;
+
+    if (stat(path, &st) != 0 || st.st_nlink < 2) {
+        return 0;
+    }
+    snprintf(copy, sizeof copy, "%s.own", path);
+    fd = w->fs->open(w->fs, copy, O_RDWR | O_CREAT | O_TRUNC);
+    if (fd < 0) {
+        return err_errno(e, "open a copy");
+    }
+    rc = ckpt_file_write(w->fs, fd, s->data, size, 0, e);
+    if (rc == 0 && w->fs->sync(w->fs, fd) != 0) {
+        rc = err_errno(e, "sync");
+    }
+    w->fs->close(w->fs, fd);
+    if (rc == 0 && w->fs->rename(w->fs, copy, path) != 0) {
+        rc = err_errno(e, "rename");
+    }
+    if (rc != 0) {
+        w->fs->unlink(w->fs, copy);
+        return rc;
+    }
+    rc = ckpt_path(dir, w->dir, "segments", e);
+    return rc == 0 && w->fs->sync_dir(w->fs, dir) != 0
+               ? err_errno(e, "sync of the directory")
+               : rc;
+}
+
 int ckpt_writer_resume(struct ckpt_writer *w,
                        const struct ckpt_segment *s,
                        uint64_t size,
@@ -190,6 +229,10 @@ int ckpt_writer_resume(struct ckpt_writer *w,
 
     if (rc != 0) {
         return rc;
+    }
+    rc = own_file(w, path, s, size, e);
+    if (rc != 0) {
+        return wrap_segment(e, rc, s->number);
     }
     fd = w->fs->open(w->fs, path, O_RDWR);
     if (fd < 0) {

@@ -58,7 +58,8 @@ void ckpt_writer_fini(struct ckpt_writer *w);
  * Errors: ERR_FULL, ERR_IO, ERR_NOMEM. */
 int ckpt_writer_begin(struct ckpt_writer *w, uint32_t number, struct err *e);
 
-/* Go on behind @size bytes of a segment that is there. What follows is cut.
+/* Go on behind @size bytes of a segment that is there. What follows is cut. If
+ * another log shares the file, it keeps it, and this one gets a copy.
  * Errors: ERR_FULL, ERR_IO. */
 int ckpt_writer_resume(struct ckpt_writer *w,
                        const struct ckpt_segment *s,

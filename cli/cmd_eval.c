@@ -28,6 +28,7 @@ static const struct opt OPTS[] = {
      .arg = "FILE",
      .help = "labels, where they have a file of their own (IDX, npy)"},
     PAST_OPTS(opts.past),
+    PAST_OPT_WITHOUT(opts.past),
     {.name = "json",
      .kind = OPT_FLAG,
      .value = &opts.json,
@@ -37,7 +38,9 @@ static const struct opt OPTS[] = {
 static const struct opt_command COMMAND = {
     .name = "eval",
     .summary = "Loss and accuracy of a run on a data set.",
-    .usage = "eval DIR --data F [--clock C] [--peer P] [--threads T] [--json]",
+    .usage = "eval DIR --data F [--clock C] [--peer P] [--threads T] "
+             "[--without WHOSE]"
+             " [--json]",
     .details =
         "The data is read as the training data was: same features, transform "
         "and\nnormalization. Rows with a label that the model does not know "
@@ -45,7 +48,8 @@ static const struct opt_command COMMAND = {
         "many "
         "there were is said.",
     .examples = "lyre eval run --data langid.test.svm\n"
-                "lyre eval run --data langid.test.svm --clock 100 --json",
+                "lyre eval run --data langid.test.svm --clock 100 --json\n"
+                "lyre eval run --data langid.test.svm --without peer=2",
     .opts = OPTS,
     .n_opts = sizeof OPTS / sizeof OPTS[0],
 };
@@ -108,7 +112,7 @@ static int eval(struct past *p, struct err *e)
     if (status != 0) {
         return status;
     }
-    status = past_seek(p, past_clock(&opts.past), e);
+    status = past_go(p, &opts.past, e);
     if (status != 0) {
         goto fini;
     }

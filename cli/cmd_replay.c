@@ -19,6 +19,7 @@ static struct {
 
 static const struct opt OPTS[] = {
     PAST_OPTS(opts.past),
+    PAST_OPT_WITHOUT(opts.past),
     {.name = "out",
      .kind = OPT_STRING,
      .value = &opts.out,
@@ -47,15 +48,17 @@ static const struct opt_command COMMAND = {
     .summary = "Rebuild the parameters of any clock from a run's log, to the "
                "bit.",
     .usage = "replay DIR [--clock C] [--peer P] [--out W.npy] [--digest] "
-             "[--verify] [--json]",
+             "[--verify] [--without WHOSE]",
     .details =
         "The parameters of clock C are those after C clocks of training: clock "
         "0 is the\nbeginning. The digest is XXH3-128 of the elements, so equal "
         "digests are equal\nbits, whatever the number of threads or the "
-        "machine.",
+        "machine.\nWhat --without leaves out may be any batches: of a peer, of "
+        "some clocks.",
     .examples = "lyre replay run --digest\n"
                 "lyre replay run --clock 100 --out W.npy\n"
-                "lyre replay run --peer 3 --verify",
+                "lyre replay run --peer 3 --verify\n"
+                "lyre replay run --without peer=2,clock=310..320 --out W.npy",
     .opts = OPTS,
     .n_opts = sizeof OPTS / sizeof OPTS[0],
 };
@@ -183,7 +186,7 @@ static int replay(struct past *p, struct err *e)
     }
     begin_ns = clock_ns();
     if (status == 0 && (opts.out != NULL || opts.digest || !opts.verify)) {
-        status = past_seek(p, past_clock(&opts.past), e);
+        status = past_go(p, &opts.past, e);
     }
     if (status == 0 && opts.json) {
         status = print_json(p, (double)(clock_ns() - begin_ns) * 1e-9, e);
@@ -212,6 +215,9 @@ int cmd_replay(int argc, char **argv)
     if (n_words != 1) {
         return say_usage(&COMMAND, "one run directory is wanted, not %d",
                          n_words);
+    }
+    if (opts.verify && opts.past.without.n > 0) {
+        return say_usage(&COMMAND, "--verify and --without exclude each other");
     }
     status = past_open(&past, argv[1], &opts.past, &e);
     if (status == 0) {

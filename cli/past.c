@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "cli/say.h"
+#include "cli/span.h"
 #include "core/npy.h"
+#include "train/window.h"
 
 size_t past_cpus(void)
 {
@@ -68,6 +70,38 @@ int past_seek(struct past *p, uint64_t clock, struct err *e)
         train_replica_seek(&p->replica, clock, say_progress, &progress, e);
     say_progress_end(&progress);
     return status;
+}
+
+int past_go(struct past *p, const struct past_options *o, struct err *e)
+{
+    struct train_replica *r = &p->replica;
+    const uint64_t window = r->run.mode == TRAIN_BSP ? 0 : TRAIN_WINDOW;
+    struct train_without without = {.skip = span_list_has};
+    struct say_progress progress = {.what = "replayed clock"};
+    struct span_list *list;
+    int status;
+
+    if (o->without.n == 0) {
+        return past_seek(p, past_clock(o), e);
+    }
+    list = malloc(sizeof *list);
+    if (list == NULL) {
+        return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    status = span_list_parse(list, &o->without, e);
+    if (status != 0) {
+        free(list);
+        return err_wrap(e, status, "--without");
+    }
+    without.arg = list;
+    without.from = span_list_first(list);
+    without.from -= without.from < window ? without.from : window;
+    progress.all = o->clock_given ? o->clock : ckpt_reader_clocks(r->reader);
+    status = train_replica_seek_without(r, past_clock(o), &without,
+                                        say_progress, &progress, e);
+    say_progress_end(&progress);
+    free(list);
+    return status != 0 ? err_wrap(e, status, "--without") : 0;
 }
 
 const char *past_name(const struct past *p, size_t i)

@@ -16,8 +16,9 @@ struct past_options {
     uint64_t clock;
     bool clock_given; /* Else the last clock. */
     uint64_t peer;
-    bool peer_given;  /* Else the lowest that has a log. */
-    uint64_t threads; /* 0: one for each CPU. */
+    bool peer_given;         /* Else the lowest that has a log. */
+    uint64_t threads;        /* 0: one for each CPU. */
+    struct opt_list without; /* What replay leaves out: see cli/span.h. */
 };
 
 /* The options --clock, --peer and --threads, for the table of a command. */
@@ -58,6 +59,21 @@ void past_close(struct past *p);
 /* Replay to @clock (TRAIN_CLOCK_LAST: the last), with a line of progress where
  * it takes long. Errors: as train_replica_seek(). */
 int past_seek(struct past *p, uint64_t clock, struct err *e);
+
+/* Replay to where @o asks for, leaving out what it says. Errors: as seek, and
+ * ERR_INVALID: not what can be left out. */
+int past_go(struct past *p, const struct past_options *o, struct err *e);
+
+/* The option --without, for the table of a command. */
+#define PAST_OPT_WITHOUT(OPTIONS)                                            \
+    {                                                                        \
+        .name = "without", .kind = OPT_LIST, .value = &(OPTIONS).without,    \
+        .arg = "WHOSE",                                                      \
+        .help = "leave out batches: peer=P, clock=A..B, peer=P,clock=A..B; " \
+                "may be\ngiven again. Later batches stay what they were, "   \
+                "computed with them:\nthe model is approximately what it "   \
+                "would be"                                                   \
+    }
 
 /* The clock that @o asks for, for past_seek(). */
 uint64_t past_clock(const struct past_options *o);

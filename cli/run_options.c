@@ -303,18 +303,11 @@ static int choice(const struct opt_command *c,
 
 static int read_sparsify(const struct opt_command *c, struct train_run *r)
 {
-    char *end;
+    struct err e;
 
-    r->tau = strtof(opts.sparsify, &end);
-    r->unbiased = strcmp(end, ":unbiased") == 0;
-    if (end == opts.sparsify || !(r->tau >= 0 && r->tau <= 1) ||
-        (*end != '\0' && !r->unbiased)) {
-        return say_usage(c,
-                         "--sparsify %s: a number from 0 to 1 is wanted, or"
-                         " one with :unbiased",
-                         opts.sparsify);
-    }
-    return -1;
+    return train_sparsify_parse(r, opts.sparsify, &e) == 0
+               ? -1
+               : say_usage(c, "--sparsify %s", e.msg);
 }
 
 static int read_schema(const struct opt_command *c, struct train_run *r)

@@ -169,8 +169,10 @@ int train_choice_read(struct train_choice *c,
         if (rc < 0) {
             return rc;
         }
-        if (!at.any && c->run->select.kind == SELECT_AUTO) {
-            continue;
+        if (!at.any &&
+            (c->run->select.kind == SELECT_AUTO ||
+             (c->run->branch != 0 && c->run->branch_clock == clock))) {
+            continue; /* Nothing was, or it was another way until here. */
         }
         if (!at.any) {
             return err_set(e, ERR_NOT_FOUND,

@@ -111,7 +111,7 @@ static json_t *json_u64(uint64_t x)
 }
 
 /* What training is a function of, but for the schema. */
-static json_t *training_to_json(const struct train_run *r)
+static json_t *settings_to_json(const struct train_run *r)
 {
     char multicast[P2P_MULTICAST_TEXT_SIZE], select[SELECT_SPEC_SIZE];
     char codec[SV_CODEC_OPTIONS_SIZE], repair[TRAIN_REPAIR_SIZE];
@@ -139,6 +139,18 @@ static json_t *training_to_json(const struct train_run *r)
         json_u64(r->data_fingerprint), "shards",
         r->shards == DATASET_INTERLEAVED ? NULL
                                          : dataset_sharding_name(r->shards));
+}
+
+static json_t *training_to_json(const struct train_run *r)
+{
+    json_t *t = settings_to_json(r);
+
+    if (t != NULL && r->branch != 0) {
+        json_object_set_new(t, "branch", json_u64(r->branch));
+        json_object_set_new(t, "branch_clock",
+                            json_integer((json_int_t)r->branch_clock));
+    }
+    return t;
 }
 
 /* Only where there are any: older versions knew none. */
@@ -379,6 +391,12 @@ training_from_json(struct train_run *r, const json_t *t, struct err *e)
         return rc;
     }
     r->bias = json_is_true(json_object_get(t, "bias"));
+    if (json_object_get(t, "branch") != NULL &&
+        ((rc = get_u64(t, "branch", &r->branch, e)) != 0 ||
+         (rc = get_count(t, "branch_clock", INT64_MAX, &r->branch_clock, e)) !=
+             0)) {
+        return rc;
+    }
     rc = shards_from_json(r, t, e);
     rc = rc != 0 ? rc : rule_from_json(r, t, e);
     rc = rc != 0 ? rc : counts_from_json(r, t, e);
@@ -541,6 +559,23 @@ void train_repair_format(const struct train_run *r,
     } else {
         snprintf(text, TRAIN_REPAIR_SIZE, "%s", REPAIRS[r->repair].name);
     }
+}
+
+int train_sparsify_parse(struct train_run *r, const char *text, struct err *e)
+{
+    char *end;
+    float tau = strtof(text, &end);
+    bool unbiased = strcmp(end, ":unbiased") == 0;
+
+    if (end == text || !(tau >= 0 && tau <= 1) || (*end != '\0' && !unbiased)) {
+        return err_set(e, ERR_INVALID,
+                       "%s: a number from 0 to 1 is wanted, or one with"
+                       " :unbiased",
+                       text);
+    }
+    r->tau = tau;
+    r->unbiased = unbiased;
+    return 0;
 }
 
 int train_repair_parse(struct train_run *r, const char *text, struct err *e)

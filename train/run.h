@@ -69,6 +69,8 @@ struct train_run {
     uint64_t eval_every;            /* Clocks, 0: at the end only. */
     uint64_t n_rows;                /* Of the training file. */
     uint64_t data_fingerprint;      /* Of the training file. */
+    uint64_t branch;       /* Not 0: it goes on from another run's past, */
+    uint64_t branch_clock; /* W of this clock: see train/branch.h. */
     struct dataset_schema schema;
 
     /* How it is run; resume may change it. */
@@ -116,6 +118,9 @@ uint64_t train_run_fingerprint(const struct train_run *r);
  * there is. */
 void train_mode_format(const struct train_run *r, char text[32]);
 int train_mode_parse(struct train_run *r, const char *text, struct err *e);
+
+/* "0.03", "0.03:unbiased". Errors: ERR_INVALID. */
+int train_sparsify_parse(struct train_run *r, const char *text, struct err *e);
 
 /* "lazy:L", "none", "sync:S", "rotate:S". Errors of parse: ERR_INVALID, the
  * message lists what there is. */

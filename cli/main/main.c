@@ -21,6 +21,8 @@ static const struct cmd COMMANDS[] = {
     {"replay", cmd_replay, "rebuild the parameters of any clock from the log"},
     {"diff", cmd_diff, "what changed between two clocks, and who changed it"},
     {"blame", cmd_blame, "who contributed most to some clocks"},
+    {"bisect", cmd_bisect, "the first clock at which a run got worse"},
+    {"branch", cmd_branch, "go on from a past clock with other settings"},
     {"explain", cmd_explain, "what a clock costs, for each way of sending"},
     {"log", cmd_log, "list, show, export, verify or reindex a log"},
     {"watch", cmd_watch, "a run in the terminal, as it goes on"},
