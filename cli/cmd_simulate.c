@@ -244,6 +244,9 @@ static int read_all(struct train_simulate_options *o, int n_words, char **words)
                            "they are not real: name a way, or see what "
                            "`lyre explain` says of them");
     }
+    if (status < 0 && o->run->transfer.kind != TRAIN_TRANSFER_SV) {
+        status = say_usage(&COMMAND, "--transfer: this simulates sv only");
+    }
     status = status >= 0 ? status : read_link(o);
     status = status >= 0 ? status : read_loss(o);
     return status >= 0 ? status : read_stragglers(o);

@@ -16,9 +16,9 @@ static struct {
     uint64_t batch, clocks, seed, features, bits;
     double epochs, lr, momentum, decay, eps;
     const char *optimizer, *sparsify, *consistency, *multicast, *repair;
-    const char *select, *codec, *shards;
+    const char *select, *codec, *transfer, *shards;
     uint64_t feedback;
-    bool feedback_given;
+    bool feedback_given, sparsify_given;
     const char *transform, *normalize, *ngrams;
     uint64_t eval_every, digest_every, peer_timeout;
     bool bias, epochs_given, clocks_given;
@@ -36,6 +36,7 @@ static struct {
     .repair = "lazy:4",
     .select = "none",
     .codec = "f32",
+    .transfer = "sv",
     .shards = "interleaved",
     .transform = "none",
     .normalize = "none",
@@ -122,6 +123,7 @@ static const struct opt OPTS[] = {
     {.name = "sparsify",
      .kind = OPT_STRING,
      .value = &opts.sparsify,
+     .given = &opts.sparsify_given,
      .arg = "TAU",
      .help = "leave out entries of u below TAU; 0: keep all; TAU:unbiased:\n"
              "keep them by chance, as TAU"},
@@ -148,6 +150,13 @@ static const struct opt OPTS[] = {
              "every S clocks; rotate:S: the same, and replicas move to the\n"
              "next peer every S clocks (but for lazy: ssp, asp and adaptive\n"
              "only)"},
+    {.name = "transfer",
+     .kind = OPT_STRING,
+     .value = &opts.transfer,
+     .arg = "T",
+     .help = "what travels: sv: the pairs; matrix-ps, matrix-allreduce: whole\n"
+             "updates, to owners of rows or by a ring; powersgd:R: a sum of\n"
+             "rank R; auto: sv or matrix-allreduce, whichever is fewer bytes"},
     {.name = "select",
      .kind = OPT_STRING,
      .value = &opts.select,
@@ -373,6 +382,34 @@ static int read_choice(const struct opt_command *c, struct train_run *r)
     return -1;
 }
 
+/* Whole matrices leave nothing to choose of how pairs travel. */
+static int read_transfer(const struct opt_command *c, struct train_run *r)
+{
+    struct err e;
+    const char *other = NULL;
+
+    if (train_transfer_parse(&r->transfer, opts.transfer, &e) != 0) {
+        return say_usage(c, "--transfer %s", e.msg);
+    }
+    if (r->transfer.kind == TRAIN_TRANSFER_SV) {
+        return -1;
+    }
+    if (r->mode != TRAIN_BSP) {
+        other = "--consistency bsp";
+    } else if (r->select.kind != SELECT_NONE) {
+        other = "--select none";
+    } else if (strcmp(opts.codec, "f32") != 0) {
+        other = "--codec f32";
+    } else if (r->multicast.kind != P2P_MULTICAST_ALL) {
+        other = "--multicast all";
+    } else if (opts.sparsify_given && r->tau != 0) {
+        other = "--sparsify 0";
+    }
+    return other == NULL ? -1
+                         : say_usage(c, "--transfer %s goes with %s only",
+                                     opts.transfer, other);
+}
+
 int run_options_read(const struct opt_command *c,
                      const char *model,
                      uint32_t n_peers,
@@ -415,5 +452,5 @@ int run_options_read(const struct opt_command *c,
     if (status < 0 && train_run_check(r, &e) != 0) {
         status = say_usage(c, "%s", e.msg);
     }
-    return status;
+    return status >= 0 ? status : read_transfer(c, r);
 }

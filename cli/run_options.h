@@ -10,7 +10,7 @@
 #include "cli/opt.h"
 #include "train/run.h"
 
-#define RUN_OPTIONS_N 29 /* Options. */
+#define RUN_OPTIONS_N 30 /* Options. */
 
 /* Fill @table (RUN_OPTIONS_N + n_own): the files first, then the first @n_lead
  * of @own, the other options of a job, and the rest of @own. */

@@ -122,16 +122,17 @@ void summary_print(const struct summary *sum,
                    uint32_t n,
                    FILE *out)
 {
-    char hex[HASH_HEX_SIZE];
+    char hex[HASH_HEX_SIZE], transfer[TRAIN_TRANSFER_TEXT_SIZE];
 
     fprintf(out,
             "trained %" PRIu64 " samples to clock %" PRIu64
             " (epoch %.2f) in %.2f s: %.0f samples/s\n",
             sum->samples, sum->clock, sum->epoch, sum->seconds_train,
             rate(sum));
-    fprintf(out, "  optimizer %s, lr %g\n",
+    train_transfer_format(&reports[0].summary.transfer, transfer);
+    fprintf(out, "  optimizer %s, lr %g; transfer %s\n",
             summary_rule(reports[0].summary.rule),
-            (double)reports[0].summary.lr);
+            (double)reports[0].summary.lr, transfer);
     fprintf(out, "  loss      %.4f in training", sum->loss);
     if (!isnan(sum->test_accuracy)) {
         fprintf(out, "; on the test set %.4f, accuracy %.4f", sum->test_loss,
@@ -240,6 +241,7 @@ int summary_json(const struct summary *sum,
                  FILE *out)
 {
     json_t *o = json_object(), *peers = json_array();
+    char transfer[TRAIN_TRANSFER_TEXT_SIZE];
     int rc;
 
     json_object_set_new(o, "clock", count(sum->clock));
@@ -247,6 +249,8 @@ int summary_json(const struct summary *sum,
     json_object_set_new(o, "optimizer",
                         json_string(summary_rule(reports[0].summary.rule)));
     json_object_set_new(o, "lr", number((double)reports[0].summary.lr));
+    train_transfer_format(&reports[0].summary.transfer, transfer);
+    json_object_set_new(o, "transfer", json_string(transfer));
     set_loss(o, sum->loss, sum->test_loss, sum->test_accuracy);
     json_object_set_new(o, "samples", count(sum->samples));
     json_object_set_new(o, "pairs", count(sum->pairs));

@@ -180,11 +180,12 @@ int train_clock_compute(struct train_clock *c,
     return rc;
 }
 
-/* The records of this clock's own batches, as they are sent and logged. */
-int train_clock_encode(struct train_clock *c,
-                       uint64_t clock,
-                       struct blob **blob,
-                       struct err *e)
+/* The records of own batches: those of this clock, or without pairs. */
+static int encode(struct train_clock *c,
+                  uint64_t clock,
+                  bool nothing,
+                  struct blob **blob,
+                  struct err *e)
 {
     c->tools->scratch[0].options = c->replica->run.codec;
     buf_reset(&c->tools->bytes);
@@ -193,8 +194,12 @@ int train_clock_encode(struct train_clock *c,
                               .origin = c->self,
                               .clock = clock,
                               .matrix = (uint16_t)i};
-        int rc = sv_codec_encode(&c->tools->bytes, &r, &c->own[i],
-                                 &c->tools->scratch[0], e);
+        struct sv_batch none;
+        int rc;
+        sv_batch_init(&none, c->own[i].u.len, c->own[i].v.len);
+        rc = sv_codec_encode(&c->tools->bytes, &r, nothing ? &none : &c->own[i],
+                             &c->tools->scratch[0], e);
+        sv_batch_fini(&none);
         if (rc != 0) {
             return rc;
         }
@@ -205,6 +210,22 @@ int train_clock_encode(struct train_clock *c,
                        c->tools->bytes.size);
     }
     return 0;
+}
+
+int train_clock_encode(struct train_clock *c,
+                       uint64_t clock,
+                       struct blob **blob,
+                       struct err *e)
+{
+    return encode(c, clock, false, blob, e);
+}
+
+int train_clock_encode_nothing(struct train_clock *c,
+                               uint64_t clock,
+                               struct blob **blob,
+                               struct err *e)
+{
+    return encode(c, clock, true, blob, e);
 }
 
 struct decode_args {

@@ -89,6 +89,12 @@ int train_clock_encode(struct train_clock *c,
                        struct blob **blob,
                        struct err *e);
 
+/* The same of batches without pairs. */
+int train_clock_encode_nothing(struct train_clock *c,
+                               uint64_t clock,
+                               struct blob **blob,
+                               struct err *e);
+
 /* Apply @items in order, the own batch of step->clock among them from c->own,
  * with what the optimizer does around them. The ops go to @step.
  *

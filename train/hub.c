@@ -99,6 +99,9 @@ int train_hub_create(struct train_hub **hub,
     rc = train_store_init(&h->store, o->worker.n_peers, e);
     rc = rc != 0 ? rc : train_worker_create(&h->worker, &o->worker, e);
     rc = rc != 0 ? rc : train_hub_exchange_create(h, e);
+    if (rc == 0 && h->o.reduce != NULL) {
+        rc = train_reduce_create(&h->reduce, h->o.reduce, e);
+    }
     if (rc == 0 && o->transport != NULL) {
         rc = start_network(h, e);
     }
@@ -134,6 +137,8 @@ void train_hub_destroy(struct train_hub *h)
     train_hub_drop_group(h);
     train_store_fini(&h->store);
     train_held_fini(&h->held);
+    blob_unref(h->mail_held.body);
+    train_reduce_destroy(h->reduce);
     train_worker_destroy(h->worker);
     free(h->items);
     free(h->deferred);
@@ -142,7 +147,7 @@ void train_hub_destroy(struct train_hub *h)
     free(h);
 }
 
-static void wake_network(struct train_hub *h)
+void train_hub_wake(struct train_hub *h)
 {
     if (h->started) {
         mesh_wake(h->mesh);
@@ -166,7 +171,7 @@ int train_hub_own(struct train_hub *h, uint64_t clock, struct blob *batch)
                                                 .peer = h->o.worker.self,
                                                 .clock = clock});
     pthread_mutex_unlock(&h->mutex);
-    wake_network(h);
+    train_hub_wake(h);
     return rc;
 }
 
@@ -232,7 +237,7 @@ static int take(struct train_hub *h, struct err *e)
 }
 
 /* Sleep until the network thread reports or it is time to look at the flag. */
-static void wait_changed(struct train_hub *h)
+void train_hub_wait(struct train_hub *h)
 {
     uint64_t due = clock_ns() + INTERRUPT_NS;
     struct timespec ts = {.tv_sec = (time_t)(due / CLOCK_S),
@@ -270,7 +275,7 @@ static int gate(struct train_hub *h,
 
     pthread_mutex_lock(&h->mutex);
     while ((rc = pass(h, e)) == 0 && wait) {
-        wait_changed(h);
+        train_hub_wait(h);
     }
     pthread_mutex_unlock(&h->mutex);
     if (rc < 0) {
@@ -312,14 +317,14 @@ void train_hub_digest(struct train_hub *h,
                                                  .clock = clock,
                                                  .digest = digest});
     pthread_mutex_unlock(&h->mutex);
-    wake_network(h);
+    train_hub_wake(h);
 }
 
 void train_hub_wait_end(struct train_hub *h)
 {
     pthread_mutex_lock(&h->mutex);
     while (!train_worker_ended(h->worker)) {
-        wait_changed(h);
+        train_hub_wait(h);
     }
     pthread_mutex_unlock(&h->mutex);
 }
@@ -332,7 +337,7 @@ void train_hub_stop(struct train_hub *h, int reason, const char *why)
                                                  .reason = reason,
                                                  .why = why});
     pthread_mutex_unlock(&h->mutex);
-    wake_network(h);
+    train_hub_wake(h);
 }
 
 uint32_t train_hub_staleness(struct train_hub *h)

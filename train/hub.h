@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "p2p/mesh.h"
 #include "train/exchange.h"
+#include "train/reduce.h"
 #include "train/worker.h"
 
 struct train_hub;
@@ -26,6 +27,8 @@ struct train_hub_options {
     uint64_t peer_timeout_ns;
     size_t held_bytes_max; /* Of batches of others that are kept for peers that
                             * miss them: see train/held.h. */
+    /* What peers sum: kind, most, add. NULL: nothing. */
+    const struct train_reduce_options *reduce;
     /* An own batch from before this process, for peers that ask, and for
      * pipelines that have not applied it yet. *blob is a new reference. */
     int (*load)(void *arg, uint64_t clock, struct blob **blob, struct err *e);
@@ -99,6 +102,25 @@ uint64_t train_hub_turn(struct train_hub *h);
 void train_hub_digest(struct train_hub *h,
                       uint64_t clock,
                       struct hash128 digest);
+
+/* Sums over all peers: train_reduce_open(), train_reduce_begin(). */
+int train_hub_reduce_open(struct train_hub *h,
+                          uint64_t round,
+                          uint32_t n_pieces,
+                          struct err *e);
+int train_hub_reduce_begin(struct train_hub *h,
+                           uint32_t piece,
+                           struct train_reduce_part part,
+                           struct err *e);
+
+/* Wait for the next sum of the round: train_reduce_take().
+ *
+ * Errors: ERR_NOT_FOUND  all have been taken.
+ *         ERR_CLOSED     the job is over, see train_hub_outcome(). */
+int train_hub_reduce_take(struct train_hub *h,
+                          uint32_t *piece,
+                          struct blob **sum,
+                          struct err *e);
 
 /* Nothing is left to compute: wait until all peers are done, or a stop. */
 void train_hub_wait_end(struct train_hub *h);

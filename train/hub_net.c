@@ -211,6 +211,7 @@ static void perform_all(struct train_hub *h)
             log_warn(h->o.log, "no memory to send to peer %u", a.peer);
         }
     }
+    train_hub_reduce_send(h);
 }
 
 /* One clock of a batch message. The mutex is held. */
@@ -263,6 +264,13 @@ static void on_message(struct train_hub *h, const struct p2p_msg *msg)
                              .clock = train_msg_ack_clock(msg->ack),
                              .pace = train_msg_ack_pace(msg->ack)};
 
+    if (train_hub_reduce_is(msg->type)) {
+        pthread_mutex_lock(&h->mutex);
+        (void)train_hub_step(h, ev);
+        train_hub_reduce_message(h, msg);
+        pthread_mutex_unlock(&h->mutex);
+        return;
+    }
     if (msg->type >= TRAIN_MSG_PART) {
         train_hub_exchange_receive(h, msg);
         return;
@@ -345,7 +353,7 @@ static bool poll_all(struct train_hub *h)
  * it, and return how long nothing needs to be done. */
 static uint64_t tick(struct train_hub *h)
 {
-    uint64_t t = train_hub_now(h), due, exchange_due;
+    uint64_t t = train_hub_now(h), due, exchange_due, reduce_due;
 
     pthread_mutex_lock(&h->mutex);
     h->stats = mesh_total(h->mesh);
@@ -354,8 +362,10 @@ static uint64_t tick(struct train_hub *h)
         (void)train_hub_step(h, (struct train_event){.kind = TRAIN_EVENT_TICK,
                                                      .peer = h->o.worker.self});
     }
+    reduce_due = train_hub_reduce_tick(h, t);
     due = train_worker_due_ns(h->worker);
     due = exchange_due < due ? exchange_due : due;
+    due = reduce_due < due ? reduce_due : due;
     if (train_worker_gate_open(h->worker) && !train_hub_held_up(h)) {
         pthread_cond_signal(&h->changed);
     }
@@ -395,7 +405,7 @@ static void farewell(struct train_hub *h)
 
 uint64_t train_hub_turn(struct train_hub *h)
 {
-    bool any;
+    bool any, blocked;
     uint64_t idle_ns;
 
     perform_all(h);
@@ -405,8 +415,8 @@ uint64_t train_hub_turn(struct train_hub *h)
     if (any) {
         return 0;
     }
-    return h->n_deferred + h->n_unsent > 0 && idle_ns > CLOCK_MS ? CLOCK_MS
-                                                                 : idle_ns;
+    blocked = h->n_deferred + h->n_unsent > 0 || h->mail_held.body != NULL;
+    return blocked && idle_ns > CLOCK_MS ? CLOCK_MS : idle_ns;
 }
 
 void *train_hub_network(void *arg)

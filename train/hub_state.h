@@ -20,7 +20,8 @@ struct train_hub {
     pthread_cond_t changed; /* The gate opened, or the job ended. */
     struct train_worker *worker;
     struct train_store store;
-    struct train_held held; /* Batches of others that were applied. */
+    struct train_held held;      /* Batches of others that were applied. */
+    struct train_reduce *reduce; /* NULL: nothing is summed. */
     struct p2p_stats stats;
     struct train_hub_item *items;
     size_t n_items, items_room;
@@ -41,12 +42,20 @@ struct train_hub {
     size_t n_deferred, deferred_room;
     struct train_exchange_out *unsent; /* Likewise, of the exchange. */
     size_t n_unsent, unsent_room;
+    struct train_mail_out mail_held; /* Found no room. body NULL: none. */
     pthread_t thread;
     bool started;
     atomic_bool quit;
 };
 
 uint64_t train_hub_now(const struct train_hub *h);
+
+/* Let the network thread look at what there is to do. */
+void train_hub_wake(struct train_hub *h);
+
+/* Sleep until the network thread reports or it is time to look at the flag. The
+ * mutex is held, but for the sleep. */
+void train_hub_wait(struct train_hub *h);
 
 /* Report an event to the engine, at the present time. The mutex is held.
  * Errors: as train_worker_step(). */
@@ -82,6 +91,21 @@ void train_hub_exchange_receive(struct train_hub *h, const struct p2p_msg *msg);
 
 /* Tell the time; return when to do so again. The mutex is held. */
 uint64_t train_hub_exchange_tick(struct train_hub *h, uint64_t now_ns);
+
+/* --- hub_reduce.c. */
+
+/* Sums over all peers, for the network thread: send what the engine has, until
+ * there is no room. */
+void train_hub_reduce_send(struct train_hub *h);
+
+/* Whether @type is a message of sums. */
+bool train_hub_reduce_is(uint8_t type);
+
+/* One has come. The mutex is held. */
+void train_hub_reduce_message(struct train_hub *h, const struct p2p_msg *msg);
+
+/* Tick if it is time. Returns when it will be next. The mutex is held. */
+uint64_t train_hub_reduce_tick(struct train_hub *h, uint64_t now_ns);
 
 /* The network thread: @hub is a struct train_hub. */
 void *train_hub_network(void *hub);

@@ -10,6 +10,7 @@
 #include "train/auto.h"
 #include "train/clock.h"
 #include "train/probe.h"
+#include "train/transfer.h"
 
 #define PROGRESS_NS (100 * CLOCK_MS)
 
@@ -24,6 +25,8 @@ struct loop {
     struct train_clock_tools tools;
     struct train_clock clock;
     struct train_auto choice; /* --select auto. */
+    bool matrices;            /* Travel, not pairs, by transfer. */
+    struct train_transfer transfer;
     struct ckpt_step step;
     struct buf bytes;             /* Of step and digest records. */
     double loss_sum, loss_weight; /* Fading sums for the shown loss. */
@@ -56,6 +59,9 @@ static int loop_init(struct loop *l, struct err *e)
     if (rc == 0 && l->replica->reader != NULL) {
         rc = train_choice_read(&l->clock.choice, l->replica->reader,
                                l->replica->clock, &l->tools.scratch[0], e);
+    }
+    if (rc == 0 && l->matrices) {
+        rc = train_transfer_init(&l->transfer, l->replica, l->o.hub, e);
     }
     return rc;
 }
@@ -120,6 +126,9 @@ static void observe(struct loop *l)
 
 static void loop_fini(struct loop *l)
 {
+    if (l->matrices) {
+        train_transfer_fini(&l->transfer);
+    }
     train_clock_fini(&l->clock);
     train_clock_tools_fini(&l->tools);
     buf_fini(&l->bytes);
@@ -342,11 +351,35 @@ static int log_carried(struct loop *l, uint64_t clock, struct err *e)
     return rc;
 }
 
+/* The own batch becomes the update of all: what is logged and applied. What the
+ * others are sent for this clock has no pairs. */
+static int
+transfer(struct loop *l, uint64_t clock, struct blob **sent, struct err *e)
+{
+    int rc = train_transfer_run(&l->transfer, clock, l->clock.own, e);
+    double pairs = 0;
+
+    if (rc == ERR_CLOSED) {
+        return rc;
+    }
+    for (size_t i = 0; rc == 0 && i < l->clock.n; i++) {
+        const struct sv_batch *b = &l->clock.own[i];
+        pairs += b->n;
+        if (sv_batch_find_not_finite(b) != b->n) {
+            rc =
+                err_set(e, ERR_NOT_FINITE,
+                        "the update of clock %" PRIu64 " is not finite", clock);
+        }
+    }
+    l->step.metrics.pairs = pairs;
+    return rc != 0 ? rc : train_clock_encode_nothing(&l->clock, clock, sent, e);
+}
+
 /* From W_clock to what the others get. */
 static int first_half(struct loop *l, uint64_t clock, struct err *e)
 {
     struct ckpt_metrics *m = &l->step.metrics;
-    struct blob *own = NULL;
+    struct blob *own = NULL, *sent = NULL;
     uint64_t t = clock_ns();
     int rc = compute(l, clock, e);
 
@@ -359,7 +392,11 @@ static int first_half(struct loop *l, uint64_t clock, struct err *e)
     if (rc != 0) {
         return err_wrap(e, rc, "clock %" PRIu64 ", peer %u", clock, l->o.self);
     }
-    rc = encode(l, clock, &own, e);
+    if (l->matrices) {
+        rc = transfer(l, clock, &sent, e);
+        lap(&t, &l->s->seconds_wait, &m->seconds_wait);
+    }
+    rc = rc != 0 ? rc : encode(l, clock, &own, e);
     lap(&t, &l->s->seconds_encode, &m->seconds_encode);
     if (rc == 0) {
         rc = ckpt_log_put(l->o.log, own, e);
@@ -367,13 +404,31 @@ static int first_half(struct loop *l, uint64_t clock, struct err *e)
         lap(&t, &l->s->seconds_log, &m->seconds_log);
     }
     if (rc == 0) {
-        rc = train_hub_own(l->o.hub, clock, own);
+        rc = train_hub_own(l->o.hub, clock, sent != NULL ? sent : own);
         if (rc != 0) {
             rc = err_set(e, rc, "%s", err_str(rc));
         }
     }
     blob_unref(own);
+    blob_unref(sent);
     return rc;
+}
+
+/* Where matrices travel, the own batch is the update of all: let go of what the
+ * others have sent. Returns how many items are left. */
+static size_t
+keep_own(const struct loop *l, struct train_hub_item *items, size_t n_items)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_items; i++) {
+        if (items[i].peer == l->o.self) {
+            items[n++] = items[i];
+        } else {
+            blob_unref(items[i].blob);
+        }
+    }
+    return n;
 }
 
 /* From what came through the gate to W_{clock+1}. */
@@ -390,6 +445,7 @@ static int second_half(struct loop *l, struct err *e)
     if (rc != 0) {
         return rc;
     }
+    n_items = l->matrices ? keep_own(l, items, n_items) : n_items;
     rc = apply(l, items, n_items, e);
     rc = rc != 0 ? rc : mix(l, e);
     lap(&t, &l->s->seconds_apply, &m->seconds_apply);
@@ -470,10 +526,12 @@ int train_loop_run(const struct train_loop_options *o,
     uint64_t first = o->replica->clock;
     int rc;
 
+    l.matrices = l.run->transfer.kind != TRAIN_TRANSFER_SV;
     memset(s, 0, sizeof *s);
     s->clock = s->first_clock = first;
     s->clocks = o->last_clock;
     s->rule = l.run->rule;
+    s->transfer = l.run->transfer;
     s->lr = l.run->lr;
     s->test_loss = s->test_accuracy = NAN;
     rc = loop_init(&l, e);

@@ -24,6 +24,7 @@ struct train_summary {
     uint64_t clock;       /* W_clock is there. */
     uint64_t first_clock; /* Where this process began. */
     enum sv_rule rule;
+    struct train_transfer_spec transfer;
     float lr;
     uint64_t clocks; /* Of the whole job. */
     double epoch;

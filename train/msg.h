@@ -43,7 +43,10 @@ enum train_msg_type {
     TRAIN_MSG_RESULT,
     TRAIN_MSG_NEED,
     TRAIN_MSG_ABSTAIN,
-    TRAIN_MSG_GOT
+    TRAIN_MSG_GOT,
+    /* Of train/reduce.h. */
+    TRAIN_MSG_ADDEND = MESH_USER + 48, /* A part of a sum, or the sum, and */
+    TRAIN_MSG_CAME                     /* that one has come. */
 };
 
 #define TRAIN_MSG_CLOCK_BITS (64 - SPREAD_PACE_BITS) /* 53. */

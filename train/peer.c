@@ -6,8 +6,10 @@
 
 #include "core/clock.h"
 #include "p2p/link.h"
+#include "train/cost.h"
 #include "train/held.h"
 #include "train/meet.h"
+#include "train/transfer.h"
 
 /* How long peers wait for one another at the start, at least: the others may
  * still be reading their data. */
@@ -98,12 +100,36 @@ read_shard(struct peer *p, struct train_run *run, bool known, struct err *e)
     return 0;
 }
 
+/* What auto came to, and why. */
+static void say_choice(const struct peer *p, const struct train_run *run)
+{
+    uint64_t J = run->schema.n_classes, K = run->schema.n_features;
+    char text[TRAIN_TRANSFER_TEXT_SIZE];
+    double pair = (double)(J + K) * sizeof(float);
+
+    train_transfer_format(&run->transfer, text);
+    if (!p->data.dense) {
+        log_info(p->o->log, "transfer %s: pairs of sparse vectors are small",
+                 text);
+        return;
+    }
+    log_info(p->o->log,
+             "transfer %s: a peer sends %.3g MB a clock as pairs, %.3g MB as a "
+             "matrix",
+             text, run->batch * pair * (run->n_peers - 1) * 1e-6,
+             train_cost_matrix_ring(J, K, run->n_peers).bytes * 1e-6);
+}
+
 static int begin_new(struct peer *p, struct err *e)
 {
     struct train_run *run = p->o->run;
+    bool choosing = run->transfer.kind == TRAIN_TRANSFER_AUTO;
     int rc = read_shard(p, run, false, e);
 
     rc = rc != 0 ? rc : train_run_complete(run, &p->data, p->o->epochs, e);
+    if (rc == 0 && choosing && p->o->rank == 0) {
+        say_choice(p, run);
+    }
     p->last_clock = run->clocks;
     rc = rc != 0 ? rc : train_replica_create(&p->replica, run, p->pool, e);
     p->has_replica = rc == 0;
@@ -275,7 +301,9 @@ static int find_start(struct peer *p, struct err *e)
                  p->first_clock);
         p->last_clock = p->first_clock;
     }
-    rc = find_applied(p, p->first_clock, e);
+    if (p->replica.run.transfer.kind == TRAIN_TRANSFER_SV) {
+        rc = find_applied(p, p->first_clock, e);
+    }
     rc = rc != 0
              ? rc
              : train_replica_seek(&p->replica, p->first_clock, NULL, NULL, e);
@@ -311,7 +339,15 @@ static int open_hub(struct peer *p, struct err *e)
         .exchange = train_mix_options(&p->mix),
         .log = p->o->log,
     };
+    struct train_reduce_options reduce;
 
+    if (run->transfer.kind != TRAIN_TRANSFER_SV) {
+        train_transfer_reduce_options(&p->replica, &reduce);
+        reduce.self = p->o->rank;
+        reduce.retry_ns = ho.worker.retry_ns;
+        reduce.log = p->o->log;
+        ho.reduce = &reduce;
+    }
     ho.worker.first_clock = p->first_clock;
     ho.worker.delivery.last_clock = p->last_clock;
     ho.worker.applied = p->applied;

@@ -28,7 +28,8 @@ struct piece {
     struct blob *came;   /* Ring: the partial sum that it is added to. */
     struct blob **parts; /* Star, at the owner: (n_peers), those to be added. */
     p2p_peer n_added;    /* Star: ranks below this are in came. */
-    struct blob *sum;
+    bool summed;
+    struct blob *sum; /* Until it is taken. */
 };
 
 struct train_reduce {
@@ -153,6 +154,7 @@ static int set_sum(struct train_reduce *r,
     bool ring = r->o.kind == TRAIN_REDUCE_RING;
     int rc = 0;
 
+    r->pieces[piece].summed = true;
     r->pieces[piece].sum = body;
     r->summed[r->n_summed++] = piece;
     if (ring && P > 1 && place != P - 2) {
@@ -339,7 +341,7 @@ static int take_in(struct train_reduce *r,
     }
     p = &r->pieces[m->head.piece];
     if (m->head.whose == r->o.n_peers) {
-        return p->sum != NULL
+        return p->summed
                    ? 0
                    : set_sum(r, m->head.piece, blob_ref(m->body), now_ns, e);
     }
@@ -462,8 +464,14 @@ bool train_reduce_take(struct train_reduce *r,
         return false;
     }
     *piece = r->summed[r->n_taken++];
-    *sum = blob_ref(r->pieces[*piece].sum);
+    *sum = r->pieces[*piece].sum;
+    r->pieces[*piece].sum = NULL;
     return true;
+}
+
+bool train_reduce_ready(const struct train_reduce *r)
+{
+    return r->n_taken < r->n_summed;
 }
 
 uint32_t train_reduce_left(const struct train_reduce *r)

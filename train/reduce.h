@@ -110,11 +110,14 @@ int train_reduce_receive(struct train_reduce *r,
 /* The messages, for answers, ticks, and to take what is to be sent. */
 struct train_mail *train_reduce_mail(struct train_reduce *r);
 
-/* Take the next sum of the open round that is there. @sum is a new reference;
- * its first TRAIN_REDUCE_HEAD_SIZE bytes are not part of it. False: none. */
+/* Take the next sum of the open round that is there, and its reference; its
+ * first TRAIN_REDUCE_HEAD_SIZE bytes are not part of it. False: none. */
 bool train_reduce_take(struct train_reduce *r,
                        uint32_t *piece,
                        struct blob **sum);
+
+/* There is a sum to take. */
+bool train_reduce_ready(const struct train_reduce *r);
 
 /* Sums of the open round that were not taken yet. */
 uint32_t train_reduce_left(const struct train_reduce *r);

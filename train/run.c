@@ -96,6 +96,11 @@ int train_run_complete(struct train_run *r,
     train_run_default(r, data->dense);
     r->n_rows = data->n_rows_file;
     r->data_fingerprint = data->fingerprint;
+    if (r->transfer.kind == TRAIN_TRANSFER_AUTO) {
+        r->transfer.kind =
+            train_transfer_choose(r->schema.n_classes, r->schema.n_features,
+                                  r->batch, r->n_peers, !data->dense);
+    }
     if (r->clocks == 0) {
         double clocks =
             ceil(epochs * (double)r->n_rows / ((double)r->batch * r->n_peers));
@@ -115,16 +120,18 @@ static json_t *settings_to_json(const struct train_run *r)
 {
     char multicast[P2P_MULTICAST_TEXT_SIZE], select[SELECT_SPEC_SIZE];
     char codec[SV_CODEC_OPTIONS_SIZE], repair[TRAIN_REPAIR_SIZE];
+    char transfer[TRAIN_TRANSFER_TEXT_SIZE];
 
     train_repair_format(r, repair);
     select_spec_format(&r->select, select);
     sv_codec_options_format(&r->codec, codec);
     p2p_multicast_format(&r->multicast, multicast);
+    train_transfer_format(&r->transfer, transfer);
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I, s:s, s:f, "
         "s:f, s:f, s:f, "
         "s:f, s:b,"
-        " s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:s*}",
+        " s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:s*, s:s*}",
         "model", r->model, "multicast", multicast, "repair", repair, "select",
         select, "feedback", (json_int_t)r->select.feedback, "codec", codec,
         "bias", (int)r->bias, "peers", (json_int_t)r->n_peers, "seed",
@@ -138,7 +145,8 @@ static json_t *settings_to_json(const struct train_run *r)
         (json_int_t)r->eval_every, "rows", (json_int_t)r->n_rows, "fingerprint",
         json_u64(r->data_fingerprint), "shards",
         r->shards == DATASET_INTERLEAVED ? NULL
-                                         : dataset_sharding_name(r->shards));
+                                         : dataset_sharding_name(r->shards),
+        "transfer", r->transfer.kind == TRAIN_TRANSFER_SV ? NULL : transfer);
 }
 
 static json_t *training_to_json(const struct train_run *r)
@@ -370,6 +378,21 @@ static int shards_from_json(struct train_run *r, const json_t *t, struct err *e)
                : 0;
 }
 
+/* The same. */
+static int
+transfer_from_json(struct train_run *r, const json_t *t, struct err *e)
+{
+    const json_t *v = json_object_get(t, "transfer");
+    const char *text = json_string_value(v);
+
+    if (v == NULL) {
+        return 0;
+    }
+    return text == NULL || train_transfer_parse(&r->transfer, text, NULL) != 0
+               ? missing(e, "transfer")
+               : 0;
+}
+
 static int
 training_from_json(struct train_run *r, const json_t *t, struct err *e)
 {
@@ -398,6 +421,7 @@ training_from_json(struct train_run *r, const json_t *t, struct err *e)
         return rc;
     }
     rc = shards_from_json(r, t, e);
+    rc = rc != 0 ? rc : transfer_from_json(r, t, e);
     rc = rc != 0 ? rc : rule_from_json(r, t, e);
     rc = rc != 0 ? rc : counts_from_json(r, t, e);
     return rc == 0 && train_run_check(r, NULL) != 0 ? missing(e, "repair") : rc;

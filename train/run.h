@@ -21,6 +21,7 @@
 #include "sv/apply.h"
 #include "sv/codec_options.h"
 #include "train/delivery.h"
+#include "train/transfer_spec.h"
 
 #define TRAIN_PEERS_MAX     1024   /* Peers of a job. */
 #define TRAIN_STALENESS_MAX 64     /* Clocks, of pipeline:S and ssp:S. */
@@ -65,10 +66,11 @@ struct train_run {
     enum train_repair repair;       /* See train/delivery.h. */
     uint32_t repair_clocks;         /* L or S, from 1; 0 of none. */
     enum dataset_sharding shards;   /* Which rows a peer trains on. */
-    uint64_t digest_every;          /* Clocks, 0: at the end only. */
-    uint64_t eval_every;            /* Clocks, 0: at the end only. */
-    uint64_t n_rows;                /* Of the training file. */
-    uint64_t data_fingerprint;      /* Of the training file. */
+    struct train_transfer_spec transfer; /* auto: until complete. */
+    uint64_t digest_every;               /* Clocks, 0: at the end only. */
+    uint64_t eval_every;                 /* Clocks, 0: at the end only. */
+    uint64_t n_rows;                     /* Of the training file. */
+    uint64_t data_fingerprint;           /* Of the training file. */
     uint64_t branch;       /* Not 0: it goes on from another run's past, */
     uint64_t branch_clock; /* W of this clock: see train/branch.h. */
     struct dataset_schema schema;
@@ -96,8 +98,8 @@ void train_run_default(struct train_run *r, bool dense_data);
 struct dataset_options train_run_data_options(const struct train_run *r);
 
 /* Add what the training data (a shard will do) say of a new job: schema, rows,
- * what train_run_default() chooses and, if clocks is 0, as many as @epochs
- * make. Errors: ERR_NOMEM. */
+ * what train_run_default() chooses, what travels if that is auto, and, if
+ * clocks is 0, as many as @epochs make. Errors: ERR_NOMEM. */
 int train_run_complete(struct train_run *r,
                        const struct dataset *data,
                        double epochs,

@@ -23,8 +23,13 @@ run_once() {
     local pid victim status=0
     "$@" >"$work/said" 2>&1 &
     pid=$!
-    # Anything from before training to its end.
-    sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
+    # Anything from before training to its end; in the second round, when there
+    # is something to resume.
+    while [ "$round" = 2 ] && kill -0 $pid 2>/dev/null &&
+        ! "$lyre" log ls "$run" >/dev/null 2>&1; do
+        sleep 0.01
+    done
+    [ "$round" = 2 ] || sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
     victim=$(child_of $pid $((RANDOM % 4)) || true)
     if [ -n "$victim" ] && kill -9 "$victim" 2>/dev/null; then
         kills=$((kills + 1))
