@@ -287,6 +287,7 @@ static void deliver(const struct explain *x,
                     struct explain_way *way)
 {
     const struct train_delivery d = train_run_delivery(run, UINT64_MAX);
+    double mixing = 0;
 
     name(run, way->name);
     way->traffic = train_cost_sv(&d, way->record_size);
@@ -296,9 +297,12 @@ static void deliver(const struct explain *x,
             train_cost_mix(&d, run->repair_clocks, w->J, w->K);
         way->traffic.bytes += t.bytes;
         way->traffic.msgs_eager += t.msgs_eager;
+        if (train_delivery_mixes(&d)) { /* Own parts, and those of others. */
+            mixing += train_cost_matrix_memory(w->J, w->K, 2);
+        }
     }
     way->memory_size =
-        replica_memory(x) +
+        replica_memory(x) + mixing +
         train_cost_held_memory(run->n_peers, 1, batch_memory) +
         train_cost_held_memory(run->n_peers, held(run), way->record_size);
     add_up(x, way);

@@ -11,6 +11,8 @@
  *     HELD     as BATCH, but of another peer than the sender, all records of
  *              the same
  *
+ *     PART, RESULT, NEED, ABSTAIN, GOT: see train/exchange.h
+ *
  * Integers are little-endian. The ack of every message says in its low 53 bits
  * the clock below which the sender has all batches of the receiver that ever
  * come to it, and in the others, under adaptive staleness, the sender's pace

@@ -101,6 +101,26 @@ simulate ssp --jitter 0.9 --loss 1% --consistency ssp:4
 more seconds_waiting ssp bsp 1.1
 [ "$(json replicas "$work/ssp")" -gt 1 ] || fail "ssp with equal replicas"
 
+# Replicas that a sparse schedule leads apart are mixed, at the price of bytes,
+# and the same settings give the same bits.
+few="--consistency ssp:2 --multicast ring"
+# shellcheck disable=SC2086
+simulate apart $few --repair none
+for repair in sync:5 rotate:5; do
+    # shellcheck disable=SC2086
+    simulate mixed $few --repair $repair
+    # shellcheck disable=SC2086
+    simulate mixed_again $few --repair $repair
+    for field in digest seconds bytes_sent series; do
+        same $field mixed mixed_again
+    done
+    more bytes_sent apart mixed 1.5
+    # Messages that are lost are asked for, and change nothing but the time.
+    # shellcheck disable=SC2086
+    simulate mixed_lossy $few --repair $repair --loss 5%
+    more messages_sent mixed mixed_lossy 1.01
+done
+
 echo "the table, and what is wrong with options"
 # shellcheck disable=SC2086
 check "the table" "$lyre" simulate $job $times --eval-every 30
