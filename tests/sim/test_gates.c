@@ -484,6 +484,44 @@ static void test_without_repair_a_full_window_is_made_up_for(void **state)
     cluster_tear_down(&cluster);
 }
 
+/* Replicas are mixed every four clocks while peers compute. One that has got
+ * stuck is waited for where the next round of the first piece would begin, and
+ * no earlier; when it goes on, so do all, and every round gives its result. */
+static void test_mixing_is_waited_for_before_the_next_round(void **state)
+{
+    const enum train_repair kinds[] = {TRAIN_REPAIR_SYNC, TRAIN_REPAIR_ROTATE};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct cluster_options o = SLOW_PEER;
+        o.net.n_peers = 4;
+        o.mode = TRAIN_ASP;
+        o.clocks = 20;
+        o.compute_ns[2] = 10 * MS;
+        o.compute_ns[3] = 2 * CLOCK_S;
+        o.multicast = P2P_MULTICAST_RING;
+        o.repair = kinds[i];
+        o.mix_clocks = 4;
+        cluster_set_up(&cluster, &o);
+        assert_int_equal(cluster.pieces.n, 3);
+        cluster_run(&cluster, 1000 * MS);
+        assert_int_equal(cluster.nodes[3].clock, 0);
+        assert_int_equal(cluster.nodes[0].clock, 7); /* 4 + 4 - 1 */
+        assert_true(cluster.nodes[0].at_gate);
+        if (kinds[i] == TRAIN_REPAIR_SYNC) {
+            assert_int_equal(cluster.nodes[1].clock, 7);
+            assert_int_equal(cluster.nodes[1].n_results, 0);
+        }
+        cluster_run(&cluster, 100 * CLOCK_S);
+        assert_true(cluster_ended(&cluster));
+        for (p2p_peer p = 0; p < 4; p++) {
+            /* Of each piece at four clocks. */
+            assert_int_equal(cluster.nodes[p].n_results, 3 * 4);
+        }
+        cluster_tear_down(&cluster);
+    }
+}
+
 /* A lost batch is asked for again; nobody goes on without it. */
 static void test_a_cut_link_is_waited_for_and_made_up_for(void **state)
 {
@@ -679,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_without_repair_a_cut_link_is_made_up_for),
         cmocka_unit_test(test_one_way_senders_are_acknowledged_in_time),
         cmocka_unit_test(test_without_repair_a_full_window_is_made_up_for),
+        cmocka_unit_test(test_mixing_is_waited_for_before_the_next_round),
         cmocka_unit_test(test_a_cut_link_is_waited_for_and_made_up_for),
         cmocka_unit_test(test_what_an_origin_cannot_send_comes_from_a_holder),
         cmocka_unit_test(test_asp_goes_on_after_all_stood_at_the_window),

@@ -496,7 +496,7 @@ test_what_can_be_no_message_is_refused_and_changes_nothing(void **state)
         set_up();
         for (uint8_t type = TRAIN_MSG_PART; type <= TRAIN_MSG_GOT + 1; type++) {
             refused(1, type, blob_create(0));
-            refused(1, type, message(15, 0, 0, 1));
+            refused(1, type, blob_copy("0123456789abcde", 15));
             refused(1, type, message(16, 3, 0, 1));
             refused(1, type, message(16, 0, 3, 1));
             refused(1, type, message(16, 0, 0, 0));
