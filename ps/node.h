@@ -61,8 +61,8 @@ struct ps_node_options {
 
 struct ps_member {
     p2p_peer peer;
-    uint64_t since; /* It pushes nothing new below this time. 0 for who goes on
-                     * with tasks that it began before. */
+    uint64_t since; /* first_time of its process, in all views that it is in:
+                     * it is waited for from there on. */
     bool leaving;   /* Gives its copies away; its worker is done. */
 };
 

@@ -52,7 +52,6 @@ struct servers {
     } views[SERVERS_VIEWS_MAX]; /* Number i + 1. */
     uint32_t n_views;
     uint64_t n_lost; /* Ranges somebody said are lost. */
-    void *arg;       /* Of the test. */
 };
 
 void servers_set_up(struct servers *c, const struct servers_options *o);
