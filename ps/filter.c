@@ -128,8 +128,9 @@ static int changed(struct ps_filter *filter, struct ps_values *v)
     for (uint32_t i = 0; i < v->n; i++) {
         uint32_t key = v->index[i];
         float away = fabsf(v->val[i] - f->sent[key]);
-        /* Where the threshold is 0, what is equal need not be sent either. */
-        if (away >= f->threshold && v->val[i] != f->sent[key]) {
+        /* Where the threshold is 0, the same bits need not be sent either. */
+        if (away >= f->threshold &&
+            memcmp(&v->val[i], &f->sent[key], sizeof away) != 0) {
             f->sent[key] = v->val[i];
             keep(v, &n, key, v->val[i]);
         }

@@ -13,7 +13,8 @@
  *                  sets somewhat below lambda. That is lost, and may be.
  *     changed      the server's side of significant: leaves out keys whose
  *                  value differs by less than @threshold from what the receiver
- *                  was last sent; the error of each is always below it.
+ *                  was last sent; the error of each is always below it, and
+ *                  none with a threshold of 0.
  *
  * Source: the idea of such filters, and of the second: Li et al., "Scaling
  * Distributed Machine Learning with the Parameter Server", OSDI 2014, 3.3.

@@ -26,10 +26,13 @@ static int make_tables(struct ps_node *n)
     n->range_next = calloc(n->table.n_ranges, sizeof *n->range_next);
     n->param_next = calloc(n->table.n_params, sizeof *n->param_next);
     n->tasks = calloc(PS_TASKS_MAX, sizeof(struct task *));
+    n->got =
+        n->o.send_changes ? calloc(n->table.n_ranges, sizeof *n->got) : NULL;
     n->keys = calloc(1, sizeof *n->keys);
     n->keys_sent = calloc(1, sizeof *n->keys_sent);
     if (n->seats == NULL || n->range_next == NULL || n->param_next == NULL ||
-        n->tasks == NULL || n->keys == NULL || n->keys_sent == NULL) {
+        n->tasks == NULL || n->keys == NULL || n->keys_sent == NULL ||
+        (n->o.send_changes && n->got == NULL)) {
         return ERR_NOMEM;
     }
     for (uint32_t r = 0; r < n->table.n_ranges; r++) {
@@ -85,6 +88,7 @@ static void free_seat(struct seat *s)
 {
     ps_node_chain_reset(s);
     ps_node_head_reset(s);
+    ps_node_reply_reset(s);
     ps_node_forget_known(s);
     free(s->window);
     ps_node_drop_copy(s);
@@ -102,6 +106,9 @@ void ps_node_destroy(struct ps_node *n)
     }
     for (uint32_t r = 0; n->seats != NULL && r < n->table.n_ranges; r++) {
         free_seat(&n->seats[r]);
+        if (n->got != NULL) {
+            free(n->got[r].val);
+        }
     }
     for (uint32_t i = 0; i < n->n_tasks; i++) {
         ps_node_task_free(n->tasks[i]);
@@ -116,6 +123,7 @@ void ps_node_destroy(struct ps_node *n)
     ps_table_fini(&n->table);
     buf_fini(&n->scratch);
     buf_fini(&n->out);
+    free(n->got);
     free(n->keys);
     free(n->keys_sent);
     free(n->seats);

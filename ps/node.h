@@ -54,8 +54,12 @@ struct ps_node_options {
     uint64_t first_time; /* The worker pushes nothing below. */
     uint64_t retry_ns;   /* Patience before something is sent again. */
     bool compress;       /* Try Snappy on payloads. */
-    bool send_known;     /* Sparse keys that were sent before as a hash. */
-    bool log_states;     /* Give PS_ACTION_LOG. */
+    bool send_changes;   /* Answer a pull that comes again with what changed by
+                          * change_threshold or more since the last answer;
+                          * 0: exact. Costs a copy on either side. */
+    float change_threshold;
+    bool send_known; /* Sparse keys that were sent before as a hash. */
+    bool log_states; /* Give PS_ACTION_LOG. */
     struct log *log;
 };
 

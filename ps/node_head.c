@@ -213,33 +213,6 @@ void ps_node_on_push(struct ps_node *n, p2p_peer from, const struct ps_msg *m)
     ps_node_head_go_on(n, m->range);
 }
 
-/* Send @to what @m, a pull or a read, asks for. */
-void ps_node_answer_pull(struct ps_node *n,
-                         struct seat *s,
-                         uint32_t range,
-                         p2p_peer to,
-                         const struct ps_msg *m)
-{
-    struct ps_msg reply = {
-        .kind = PS_MSG_PULLED, .range = range, .task = m->task};
-    struct ps_values v = {.first = m->first, .n = m->count};
-
-    if (m->first > s->range.n || m->count > s->range.n - m->first) {
-        n->stats.n_dropped++;
-        return;
-    }
-    v.val = s->range.val + m->first;
-    buf_reset(&n->out);
-    ps_values_encode(&v, false, &n->out);
-    reply.payload = n->out.data;
-    reply.payload_size = n->out.size;
-    if (n->out.failed) {
-        n->out_of_memory = true;
-        return;
-    }
-    ps_node_send(n, to, &reply);
-}
-
 /* Whether all pushes that a pull of @time must see are in. */
 static bool
 is_fresh(const struct ps_node *n, const struct seat *s, uint64_t time)
@@ -259,6 +232,7 @@ static bool serve_pull(struct ps_node *n,
     struct ps_msg read = {.entry = PS_ENTRY_READ,
                           .origin = from,
                           .task = m->task,
+                          .from = m->from,
                           .first = m->first,
                           .count = m->count};
 

@@ -77,6 +77,7 @@ static void take_seat(struct ps_node *n, uint32_t range)
 
     ps_node_chain_reset(s);
     ps_node_head_reset(s);
+    ps_node_reply_reset(s);
     ps_node_forget_known(s);
     s->n_chain = 0;
     if (n->is_member) {

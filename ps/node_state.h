@@ -1,10 +1,11 @@
 /* What the parts of a node share: ps/node.c (events and actions),
- * ps/node_move.c (views), ps/node_chain.c (entries), ps/node_head.c (requests)
- * and ps/node_tasks.c (the worker). */
+ * ps/node_move.c (views), ps/node_chain.c (entries), ps/node_head.c (requests),
+ * ps/node_reply.c (answers to pulls) and ps/node_tasks.c (the worker). */
 
 #ifndef PS_NODE_STATE_H_
 #define PS_NODE_STATE_H_
 
+#include "ps/filter.h"
 #include "ps/msg.h"
 #include "ps/node.h"
 #include "ps/ring.h"
@@ -41,6 +42,21 @@ struct waiting_push {
     uint64_t task;
 };
 
+/* The last answer to a pull of a peer. */
+struct sent_reply {
+    p2p_peer peer;
+    uint64_t number;
+    uint32_t first, count;
+    struct ps_filter_changed changed;
+};
+
+/* The last answer to a pull of a range that this worker got. */
+struct got_reply {
+    uint64_t number; /* 0: none in this view. */
+    uint32_t first, count;
+    float *val; /* (count) Owned. */
+};
+
 /* What a node has of a range. */
 struct seat {
     bool holds;
@@ -67,6 +83,9 @@ struct seat {
                                 * before replication. */
     uint32_t n_pool;
     struct ps_vclock pooled; /* The range's clock, and those. */
+    /* As who answers pulls. */
+    struct sent_reply *sent; /* (n_sent) */
+    uint32_t n_sent;
 };
 
 /* A task's share of one range. */
@@ -126,6 +145,7 @@ struct ps_node {
     uint64_t tokens_ns;             /* When they were last all there. */
     uint64_t *range_next;           /* (n_ranges) above the last push. Owned. */
     uint64_t *param_next;           /* (n_params) Owned. */
+    struct got_reply *got;          /* (n_ranges) if changes are sent. Owned. */
     struct ps_keys *keys;           /* Owned. */
     struct ps_keys_sent *keys_sent; /* Owned. */
     /* Out. */
@@ -136,6 +156,7 @@ struct ps_node {
     struct buf scratch; /* Payloads in. */
     struct buf out;     /* Payloads out. */
     bool out_of_memory;
+    uint64_t n_replies; /* Numbers of answers. */
     struct ps_node_stats stats;
 };
 
@@ -188,11 +209,20 @@ void ps_node_on_pull(struct ps_node *n, p2p_peer from, const struct ps_msg *m);
 void ps_node_head_reset(struct seat *s);
 int ps_node_head_begin(struct seat *s); /* Its copy is installed. */
 void ps_node_head_go_on(struct ps_node *n, uint32_t range); /* Room, or news. */
+
+/* node_reply.c */
 void ps_node_answer_pull(struct ps_node *n,
                          struct seat *s,
                          uint32_t range,
                          p2p_peer to,
                          const struct ps_msg *m);
+void ps_node_reply_reset(struct seat *s);
+uint64_t ps_node_reply_known(const struct ps_node *n, const struct part *p);
+int ps_node_reply_take(struct ps_node *n,
+                       const struct ps_msg *m,
+                       const struct part *part,
+                       float *out);
+void ps_node_reply_forget(struct ps_node *n);
 
 /* node_tasks.c */
 void ps_node_on_pushed(struct ps_node *n,

@@ -101,6 +101,7 @@ static void send_part(struct ps_node *n, const struct task *t, struct part *p)
         m.from = p->from;
         fill_push(n, t, p, &m);
     } else {
+        m.from = ps_node_reply_known(n, p);
         m.first = p->first;
         m.count = p->count;
     }
@@ -202,29 +203,20 @@ void ps_node_on_pulled(struct ps_node *n, p2p_peer from, const struct ps_msg *m)
 {
     struct part *part = find_part(n, m, false);
     struct ps_piece piece = ps_table_piece(&n->table, m->range);
-    const uint8_t *p = m->payload;
     const struct task *t;
-    struct ps_values v;
-    int rc = ERR_CORRUPT;
+    int rc;
 
-    if (part == NULL || p == NULL || !is_in_chain(n, from, m->range)) {
+    if (part == NULL || !is_in_chain(n, from, m->range)) {
         return;
     }
-    rc = ps_values_decode(&v, &p, p + m->payload_size, piece.n, NULL, NULL);
-    if (rc == 0 &&
-        (v.index != NULL || v.first != part->first || v.n != part->count)) {
-        ps_values_fini(&v);
-        rc = ERR_CORRUPT;
-    }
+    t = n->tasks[find(n, m->task)];
+    rc = ps_node_reply_take(n, m, part,
+                            t->out + (piece.first + part->first - t->first));
     if (rc != 0) {
         n->out_of_memory = n->out_of_memory || rc == ERR_NOMEM;
         n->stats.n_dropped++;
         return;
     }
-    t = n->tasks[find(n, m->task)];
-    memcpy(t->out + (piece.first + part->first - t->first), v.val,
-           v.n * sizeof *v.val);
-    ps_values_fini(&v);
     part_done(n, m, part);
 }
 
@@ -253,6 +245,7 @@ void ps_node_on_miss(struct ps_node *n, p2p_peer from, const struct ps_msg *m)
 
 void ps_node_tasks_view(struct ps_node *n)
 {
+    ps_node_reply_forget(n);
     n->n_tokens = TOKENS_MAX;
     n->tokens_ns = n->now_ns;
     for (uint32_t i = 0; i < n->n_tasks; i++) {

@@ -676,6 +676,51 @@ static void test_keys_are_sent_once_and_again_when_forgotten(void **state)
     servers_tear_down(c);
 }
 
+static uint64_t bytes_from(p2p_peer from, p2p_peer to)
+{
+    struct p2p_transport *t = p2p_sim_endpoint(c->net, from);
+
+    return t->ops->stats(t, to).bytes_sent;
+}
+
+/* A second pull brings what changed, the bits of a zero included. */
+static void test_a_pull_that_comes_again_brings_what_changed(void **state)
+{
+    static float initial[KEYS * 10];
+    const struct ps_param params[] = {
+        {.n = KEYS * 10, .initial = initial, .update = {ps_update_assign, 0}}};
+    struct servers_options o = options(3, 1);
+    p2p_peer chain[SERVERS_MAX], other;
+    float out[KEYS * 10], minus_zero = -0.0f;
+    uint64_t before, all, changed;
+
+    (void)state;
+    for (int i = 0; i < KEYS * 10; i++) {
+        initial[i] = (float)i;
+    }
+    o.node.params = params;
+    o.node.send_changes = true;
+    set_up(&o);
+    servers_chain(c, 0, chain);
+    other = 3 - chain[0] - chain[1];
+    before = bytes_from(chain[1], other);
+    servers_pull(c, other, 0, 0, out, KEYS * 10);
+    wait_done(other, 1, 100);
+    all = bytes_from(chain[1], other) - before;
+    assert_memory_equal(out, initial, sizeof out);
+    servers_push(c, other, 0, 0, &minus_zero, 1);
+    wait_done(other, 2, 100);
+    before = bytes_from(chain[1], other);
+    memset(out, 0xff, sizeof out);
+    servers_pull(c, other, 0, 0, out, KEYS * 10);
+    wait_done(other, 3, 100);
+    changed = bytes_from(chain[1], other) - before;
+    initial[0] = -0.0f;
+    assert_memory_equal(out, initial, sizeof out);
+    assert_true(all > sizeof out && changed < 300);
+    servers_tear_down(c);
+}
+
 /* The whole job stops and comes back from what its nodes logged. */
 static void test_a_job_comes_back_from_its_logs(void **state)
 {
@@ -740,6 +785,7 @@ int main(void)
         cmocka_unit_test(test_aggregating_survives_the_head),
         cmocka_unit_test(test_aggregating_first_sends_successors_less),
         cmocka_unit_test(test_keys_are_sent_once_and_again_when_forgotten),
+        cmocka_unit_test(test_a_pull_that_comes_again_brings_what_changed),
         cmocka_unit_test(test_a_job_comes_back_from_its_logs),
     };
     return cmocka_run_group_tests_name("ps_stories", tests, NULL, NULL);

@@ -410,7 +410,8 @@ static struct servers_options options_of(void)
                  .replicas = (uint32_t)draw(3, 4),
                  .retry_ns = CLOCK_MS * (10 + draw(4, 40)),
                  .compress = draw(5, 2) == 0,
-                 .log_states = draw(6, 2) == 0},
+                 .log_states = draw(6, 2) == 0,
+                 .send_changes = draw(9, 2) == 0},
         .view_delay_ns = draw(7, 100) * CLOCK_MS,
         .turn = turn};
     return o;
