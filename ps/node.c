@@ -345,6 +345,9 @@ take_msg(struct ps_node *n, p2p_peer from, const uint8_t *data, size_t size)
     } else if (m.view != n->view || !n->is_member ||
                ps_node_member(n, from) == NULL) {
         n->stats.n_stale++;
+        if (m.view > n->view && from < P2P_PEERS_MAX) {
+            n->early[from] = m.view;
+        }
     } else {
         dispatch(n, from, &m, data, size);
     }

@@ -299,6 +299,11 @@ static void begin_view(struct ps_node *n)
         } else if (!n->members[i].leaving) {
             send_report(n, n->members[i].peer, false);
         }
+        /* Its report came before this view began here, and was dropped. */
+        if (n->early[n->members[i].peer] == n->view) {
+            ps_node_send(n, n->members[i].peer,
+                         &(struct ps_msg){.kind = PS_MSG_SURVEY});
+        }
     }
 }
 

@@ -132,7 +132,9 @@ struct ps_node {
     struct ps_ring ring;
     bool *reported; /* (n_members) Owned. */
     uint32_t n_reported;
-    uint64_t asked_ns;  /* When reports were last asked for. */
+    uint32_t early[P2P_PEERS_MAX]; /* The last view, not yet begun here, of
+                                    * which the peer spoke. */
+    uint64_t asked_ns;             /* When reports were last asked for. */
     uint64_t orphan_ns; /* When copies that others should have were reported. */
     uint32_t n_moving;  /* Ranges in FETCH or INSTALL. */
     uint32_t next_move; /* Ranges below are not in ASK. */
