@@ -42,6 +42,7 @@ struct ckpt_log {
     struct err error; /* Of failed. */
     atomic_int failed;
     atomic_uint_least64_t durable_clock, bytes;
+    atomic_bool forget; /* Segments went. */
 };
 
 static void fail(struct ckpt_log *log, int rc, const struct err *e)
@@ -163,6 +164,21 @@ static bool sync_is_due(const struct ckpt_log *log,
             now - log->sync_ns >= log->interval_ns);
 }
 
+/* What it says of segments that went is not looked at: this keeps it small. */
+static void forget_segments(struct ckpt_log *log)
+{
+    struct ckpt_writer *w = &log->writer;
+    struct ckpt_catalog c;
+
+    if (!atomic_exchange(&log->forget, false) || !w->indexing ||
+        ckpt_catalog_map(&c, log->dir, NULL) != 0) {
+        return;
+    }
+    (void)ckpt_index_forget(&w->index, c.segments[0].number, NULL);
+    (void)ckpt_index_set_snapshots(&w->index, c.snapshots, c.n_snapshots, NULL);
+    ckpt_catalog_close(&c);
+}
+
 /* Write what came, and make it durable as the user wants it. */
 static int
 write_round(struct ckpt_log *log, const struct round *round, struct err *e)
@@ -188,6 +204,7 @@ write_round(struct ckpt_log *log, const struct round *round, struct err *e)
     if (rc == 0 && (end || ckpt_writer_n_rows(w) >= INDEX_ROWS ||
                     now - log->index_ns >= log->interval_ns)) {
         ckpt_writer_put_index(w);
+        forget_segments(log);
         log->index_ns = now;
     }
     return rc;
@@ -509,6 +526,11 @@ int ckpt_log_sync(struct ckpt_log *log, struct err *e)
     rc = failure(log, e);
     pthread_mutex_unlock(&log->mutex);
     return rc;
+}
+
+void ckpt_log_forget(struct ckpt_log *log)
+{
+    atomic_store(&log->forget, true);
 }
 
 uint64_t ckpt_log_durable_clock(const struct ckpt_log *log)

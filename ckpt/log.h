@@ -110,6 +110,10 @@ int ckpt_log_put(struct ckpt_log *log, struct blob *records, struct err *e);
 /* Wait until all that was put is durable. Errors: as put. */
 int ckpt_log_sync(struct ckpt_log *log, struct err *e);
 
+/* Segments went, and snapshots came, beside the log thread: it brings the index
+ * in line when it puts rows next. Any thread. */
+void ckpt_log_forget(struct ckpt_log *log);
+
 /* How many step records are durable: W of this clock survives anything. */
 uint64_t ckpt_log_durable_clock(const struct ckpt_log *log);
 

@@ -15,7 +15,7 @@ static struct {
     uint64_t peers, threads, rank;
     const char *durability, *rendezvous, *provider;
     bool rank_given, json, quiet, verbose;
-    uint64_t segment_size;
+    uint64_t segment_size, keep_clocks, log_limit;
 } opts = {.peers = 1, .durability = "1s"};
 
 #define N_LEAD 3 /* The first of these options stand in front. */
@@ -47,11 +47,28 @@ static const struct opt OPTS[] = {
      .help =
          "when the log is synced to disk: every 1s (or another time), after\n"
          "every clock, or none: at the end"},
+    {.name = "keep-clocks",
+     .kind = OPT_U64,
+     .value = &opts.keep_clocks,
+     .arg = "N",
+     .help =
+         "compact the logs meanwhile: the last N clocks, and at most about\n"
+         "twice as many, can be rebuilt (default: all)",
+     .min = 1,
+     .max = 9e15},
+    {.name = "log-limit",
+     .kind = OPT_SIZE,
+     .value = &opts.log_limit,
+     .arg = "SIZE",
+     .help = "compact the log of a peer when it is larger than this",
+     .min = 65536,
+     .max = 1e15},
     {.name = "segment-size",
      .kind = OPT_SIZE,
      .value = &opts.segment_size,
      .arg = "SIZE",
-     .help = "of the files that a log is made of, about (default: 64M)",
+     .help = "of the files that a log is made of, about (default: 64M; "
+             "less\nwhere logs are compacted meanwhile)",
      .min = 4096,
      .max = 1e15},
     {.name = "rank",
@@ -144,6 +161,23 @@ static int read_durability(struct train_run *r)
     return -1;
 }
 
+/* Segments go whole, so that they have to be small where few are kept. */
+static uint64_t segment_size(void)
+{
+    uint64_t size = CKPT_SEGMENT_SIZE_DEFAULT;
+
+    if (opts.segment_size != 0) {
+        return opts.segment_size;
+    }
+    if (opts.keep_clocks != 0) {
+        size = size / 8;
+    }
+    if (opts.log_limit != 0 && opts.log_limit / 8 < size) {
+        size = opts.log_limit / 8;
+    }
+    return size == CKPT_SEGMENT_SIZE_DEFAULT ? 0 : size;
+}
+
 /* What no single option is to blame for. */
 static int check(int n_words, char **words)
 {
@@ -216,7 +250,9 @@ int cmd_train(int argc, char **argv)
     train_run_init(&job.run);
     status = run_options_read(&COMMAND, argv[1], job.n_peers, &job.run);
     status = status >= 0 ? status : read_durability(&job.run);
-    job.run.segment_size = opts.segment_size;
+    job.run.keep_clocks = opts.keep_clocks;
+    job.run.log_limit = opts.log_limit;
+    job.run.segment_size = segment_size();
     if (status < 0) {
         status =
             check_new(&job, &e) != 0 ? say_error(ERR_BUSY, &e) : job_run(&job);

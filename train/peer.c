@@ -8,6 +8,7 @@
 #include "p2p/link.h"
 #include "train/cost.h"
 #include "train/held.h"
+#include "train/keep.h"
 #include "train/meet.h"
 #include "train/transfer.h"
 
@@ -34,6 +35,7 @@ struct peer {
     bool has_data, has_test;
     struct p2p_transport *transport;
     struct ckpt_log *log;
+    struct train_keep *keep; /* Compacts it meanwhile. NULL: nobody does. */
     struct train_hub *hub;
     uint64_t first_clock, last_clock;
     uint64_t *applied; /* (n_peers), see struct train_worker_options. */
@@ -363,6 +365,8 @@ static int close_log(struct peer *p, int rc, struct err *e)
     struct err late;
     int late_rc;
 
+    train_keep_stop(p->keep);
+    p->keep = NULL;
     if (p->log == NULL) {
         return rc;
     }
@@ -385,6 +389,9 @@ static int restore(struct peer *p, struct err *e)
         rc = train_replica_seek(&p->replica, p->first_clock, NULL, NULL, e);
     }
     rc = rc != 0 ? rc : open_log(p, e);
+    rc = rc != 0 ? rc
+                 : train_keep_start(&p->keep, p->o->dir, p->o->rank,
+                                    &p->replica.run, p->log, p->o->log, e);
     if (rc != 0) {
         train_hub_stop(p->hub, rc, e->msg);
     }

@@ -153,3 +153,19 @@ done
 expect_status 0 "$lyre" log compact killed --keep 5
 [ "$(last_digest killed 0)" = "$want" ] || fail "lost at the end"
 [ -z "$(find killed -name '*.partial')" ] || fail "leftovers"
+
+echo "logs that are compacted while they grow"
+check "training" "$lyre" train mlr --data train.svm --batch 16 --threads 1 \
+    --quiet --peers 2 --run small --clocks 25000 --keep-clocks 200 \
+    --durability 100ms --segment-size 64K --digest-every 1000
+check "training" "$lyre" train mlr --data train.svm --batch 16 --threads 1 \
+    --quiet --peers 2 --run large --clocks 25000 --durability 100ms \
+    --digest-every 1000
+expect_status 0 "$lyre" log ls small
+expect_said " and later)"
+expect_status 0 "$lyre" log verify small
+expect_said "compacted to clock "
+[ "$(last_digest small 0)" = "$(last_digest large 1)" ] || fail "other bits"
+check "resume" "$lyre" resume small --clocks 25100 --threads 1 --quiet
+check "resume" "$lyre" resume large --clocks 25100 --threads 1 --quiet
+[ "$(last_digest small 1)" = "$(last_digest large 0)" ] || fail "other bits later"
