@@ -282,7 +282,7 @@ int sv_codec_encode(struct buf *out,
         return err_set(e, ERR_INVALID, "record: payload of %zu bytes, limit %u",
                        s->raw.size, SV_RECORD_PAYLOAD_MAX);
     }
-    packed = pack_if_worth_trying(s, values);
+    packed = s->plain ? 0 : pack_if_worth_trying(s, values);
     fields.kind =
         r->kind == SV_RECORD_CARRY ? SV_RECORD_CARRY : SV_RECORD_BATCH;
     fields.codec = (uint16_t)(bits | packed);

@@ -41,10 +41,11 @@
 /* Options of encoding, and memory that encoding and decoding reuse. */
 struct sv_codec_scratch {
     struct sv_codec_options options; /* For encoding: f32, unless set. */
-    struct buf raw;                  /* Payload before compression. */
-    struct buf shuffled;             /* Payload with shuffled values. */
-    struct buf packed;               /* Payload after compression. */
-    struct buf numbers;              /* Widths of gaps. */
+    bool plain;          /* Encode without compression: for what is not sent. */
+    struct buf raw;      /* Payload before compression. */
+    struct buf shuffled; /* Payload with shuffled values. */
+    struct buf packed;   /* Payload after compression. */
+    struct buf numbers;  /* Widths of gaps. */
     unsigned snappy_misses; /* Samples in a row that did not compress. */
     unsigned snappy_skip;   /* Records to go without trying again. */
     struct sv_values_scratch values;

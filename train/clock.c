@@ -188,6 +188,8 @@ static int encode(struct train_clock *c,
                   struct err *e)
 {
     c->tools->scratch[0].options = c->replica->run.codec;
+    c->tools->scratch[0].plain =
+        c->replica->run.transfer.kind != TRAIN_TRANSFER_SV;
     buf_reset(&c->tools->bytes);
     for (size_t i = 0; i < c->n; i++) {
         struct sv_record r = {.kind = SV_RECORD_BATCH,

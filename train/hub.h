@@ -110,7 +110,7 @@ int train_hub_reduce_open(struct train_hub *h,
                           struct err *e);
 int train_hub_reduce_begin(struct train_hub *h,
                            uint32_t piece,
-                           struct train_reduce_part part,
+                           struct blob *part,
                            struct err *e);
 
 /* Wait for the next sum of the round: train_reduce_take().

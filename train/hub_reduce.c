@@ -20,7 +20,7 @@ int train_hub_reduce_open(struct train_hub *h,
 
 int train_hub_reduce_begin(struct train_hub *h,
                            uint32_t piece,
-                           struct train_reduce_part part,
+                           struct blob *part,
                            struct err *e)
 {
     int rc;

@@ -272,38 +272,33 @@ star_part(struct train_reduce *r, uint32_t piece, p2p_peer peer, struct err *e)
 
 int train_reduce_begin(struct train_reduce *r,
                        uint32_t piece,
-                       struct train_reduce_part part,
+                       struct blob *part,
                        uint64_t now_ns,
                        struct err *e)
 {
     struct head h = {r->round, piece, r->o.self};
-    struct blob *body = blob_create(HEAD_SIZE + part.size);
     struct blob **at;
     int rc;
 
     assert(r->open && piece < r->n_pieces && !r->pieces[piece].begun);
-    assert(part.size <= r->o.part_max);
-    if (body == NULL) {
-        return err_set(e, ERR_NOMEM, "part of %zu bytes", part.size);
-    }
-    write_head(body, &h);
-    memcpy(body->data + HEAD_SIZE, part.data, part.size);
+    assert(part->size >= HEAD_SIZE && part->size - HEAD_SIZE <= r->o.part_max);
+    write_head(part, &h);
     r->pieces[piece].begun = true;
     if (r->o.kind == TRAIN_REDUCE_RING) {
-        r->pieces[piece].own = body;
+        r->pieces[piece].own = part;
         return go_on_ring(r, piece, now_ns, e);
     }
     if (first_of(r, piece) != r->o.self) {
-        rc = train_mail_send(&r->mail, first_of(r, piece), body, now_ns, e);
-        blob_unref(body);
+        rc = train_mail_send(&r->mail, first_of(r, piece), part, now_ns, e);
+        blob_unref(part);
         return rc;
     }
     at = star_part(r, piece, r->o.self, e);
     if (at == NULL) {
-        blob_unref(body);
+        blob_unref(part);
         return ERR_NOMEM;
     }
-    *at = body;
+    *at = part;
     return go_on_star(r, piece, now_ns, e);
 }
 

@@ -87,13 +87,15 @@ int train_reduce_open(struct train_reduce *r,
                       uint64_t now_ns,
                       struct err *e);
 
-/* The own part of @piece of the open round. Bytes are copied.
+/* The own part of @piece of the open round, behind TRAIN_REDUCE_HEAD_SIZE bytes
+ * that are written here. Owner: the engine takes the reference, which is the
+ * only one.
  *
  * Errors: ERR_NOMEM; ERR_CORRUPT: what a peer has sent is no part that goes
  * with it. Both end the job. */
 int train_reduce_begin(struct train_reduce *r,
                        uint32_t piece,
-                       struct train_reduce_part part,
+                       struct blob *part,
                        uint64_t now_ns,
                        struct err *e);
 

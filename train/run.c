@@ -101,6 +101,10 @@ int train_run_complete(struct train_run *r,
             train_transfer_choose(r->schema.n_classes, r->schema.n_features,
                                   r->batch, r->n_peers, !data->dense);
     }
+    if (r->transfer.kind != TRAIN_TRANSFER_SV) {
+        r->tau = 0; /* A sum over all peers is not sparse in u. */
+        r->unbiased = false;
+    }
     if (r->clocks == 0) {
         double clocks =
             ceil(epochs * (double)r->n_rows / ((double)r->batch * r->n_peers));

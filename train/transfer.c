@@ -1,6 +1,5 @@
 #include "train/transfer.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,7 +118,6 @@ int train_transfer_init(struct train_transfer *t,
     t->hub = hub;
     t->n = replica->n_states;
     t->pieces_max = o.pieces_max;
-    buf_init(&t->part);
     t->updates = calloc(t->n, sizeof *t->updates);
     t->sums = powersgd ? NULL : calloc(t->n, sizeof *t->sums);
     t->powersgd = powersgd ? calloc(t->n, sizeof *t->powersgd) : NULL;
@@ -163,7 +161,6 @@ void train_transfer_fini(struct train_transfer *t)
     }
     drop_came(t);
     sv_apply_destroy(t->apply);
-    buf_fini(&t->part);
     free(t->updates);
     free(t->sums);
     free(t->powersgd);
@@ -202,32 +199,28 @@ static int wait_round(struct train_transfer *t, struct err *e)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-static struct train_reduce_part part_of(const struct train_transfer *t)
-{
-    return (struct train_reduce_part){t->part.data, t->part.size};
-}
-
 /* A part of @n rows, all of a piece or those of t->rows, with room for its
- * values at *values. */
-static int make_part(struct train_transfer *t,
-                     uint32_t n,
-                     uint32_t width,
-                     bool listed,
-                     uint8_t **values)
+ * values at *values. NULL: no memory. */
+static struct blob *make_part(const struct train_transfer *t,
+                              uint32_t n,
+                              uint32_t width,
+                              bool listed,
+                              uint8_t **values)
 {
+    struct blob *part =
+        blob_create(TRAIN_REDUCE_HEAD_SIZE + train_part_size(n, width, listed));
     uint8_t *at;
 
-    buf_reset(&t->part);
-    at = buf_add(&t->part, train_part_size(n, width, listed));
-    if (at == NULL) {
-        return ERR_NOMEM;
+    if (part == NULL) {
+        return NULL;
     }
-    at = train_part_begin(at, n, width, listed);
+    at =
+        train_part_begin(part->data + TRAIN_REDUCE_HEAD_SIZE, n, width, listed);
     for (uint32_t i = 0; i < n && listed; i++, at += 4) {
         le_put_u32(at, t->rows[i]);
     }
     *values = at;
-    return 0;
+    return part;
 }
 
 /* Which rows of piece [k, k + n) the own pairs touched, to t->rows. */
@@ -253,6 +246,7 @@ static int send_rows(struct train_transfer *t,
                      struct err *e)
 {
     const size_t size = sum->J * sizeof(float);
+    struct blob *part;
     uint8_t *values;
 
     if (listed) {
@@ -260,7 +254,8 @@ static int send_rows(struct train_transfer *t,
         listed = n_listed < n;
         n = n_listed;
     }
-    if (make_part(t, n, (uint32_t)sum->J, listed, &values) != 0) {
+    part = make_part(t, n, (uint32_t)sum->J, listed, &values);
+    if (part == NULL) {
         return err_set(e, ERR_NOMEM, "part of %u rows", n);
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -268,7 +263,7 @@ static int send_rows(struct train_transfer *t,
         memcpy(values + i * size, row, size);
         memset(row, 0, size);
     }
-    return train_hub_reduce_begin(t->hub, piece, part_of(t), e);
+    return train_hub_reduce_begin(t->hub, piece, part, e);
 }
 
 static void mark(uint8_t *touched, const struct sv_batch *own, size_t K)
@@ -301,49 +296,35 @@ static int send_matrix(struct train_transfer *t,
     return rc;
 }
 
-/* The sums of pieces [first, ...) of @c, checked: how many rows they have. */
-static int count_rows(struct train_transfer *t,
-                      const struct train_transfer_cut *c,
-                      uint32_t first,
-                      uint32_t *n,
-                      struct err *e)
+/* The sum of piece @x of @c, in @b, checked. */
+static int read_sum(struct train_part *p,
+                    const struct train_transfer_cut *c,
+                    uint32_t x,
+                    const struct blob *b,
+                    struct err *e)
 {
-    *n = 0;
-    for (uint32_t x = 0; x < c->n_pieces; x++) {
-        const struct blob *b = t->came[first + x];
-        struct train_part p;
-        int rc = train_part_read(
-            &p,
-            (struct train_reduce_part){b->data + TRAIN_REDUCE_HEAD_SIZE,
-                                       b->size - TRAIN_REDUCE_HEAD_SIZE},
-            e);
-        if (rc == 0 &&
-            (p.width != c->width || p.n > piece_rows(c, x) ||
-             (p.rows == NULL && p.n != piece_rows(c, x)) ||
-             (p.n > 0 && train_part_row(&p, p.n - 1) >= piece_rows(c, x)))) {
-            rc = err_set(e, ERR_CORRUPT, "sum of %u rows of %u floats", p.n,
-                         p.width);
-        }
-        if (rc != 0) {
-            return err_wrap(e, rc, "piece %u", first + x);
-        }
-        *n += p.n;
+    const struct train_reduce_part bytes = {b->data + TRAIN_REDUCE_HEAD_SIZE,
+                                            b->size - TRAIN_REDUCE_HEAD_SIZE};
+    uint32_t n = piece_rows(c, x);
+    int rc = train_part_read(p, bytes, e);
+
+    if (rc == 0 &&
+        (p->width != c->width || p->n > n || (p->rows == NULL && p->n != n) ||
+         (p->n > 0 && train_part_row(p, p->n - 1) >= n))) {
+        rc = err_set(e, ERR_CORRUPT, "%u rows of %u floats", p->n, p->width);
     }
-    return 0;
+    return rc == 0 ? 0 : err_wrap(e, rc, "sum of piece %u", x);
 }
 
-static struct train_part sum_of(const struct train_transfer *t, uint32_t piece)
+/* Make room for @n pairs whose v have one entry. */
+static int resize_update(struct sv_batch *b, uint32_t n, struct err *e)
 {
-    const struct blob *b = t->came[piece];
-    struct train_part p;
-    int rc = train_part_read(
-        &p,
-        (struct train_reduce_part){b->data + TRAIN_REDUCE_HEAD_SIZE,
-                                   b->size - TRAIN_REDUCE_HEAD_SIZE},
-        NULL);
+    int rc;
 
-    assert(rc == 0);
-    return p;
+    sv_batch_reset(b, false, true);
+    rc = sv_batch_resize(b, n, e);
+    rc = rc != 0 ? rc : sv_vecs_resize(&b->u, n, 0, e);
+    return rc != 0 ? rc : sv_vecs_resize(&b->v, n, n, e);
 }
 
 /* The rows of a sum become pairs of @b from pair @r on. Returns the next. */
@@ -364,36 +345,67 @@ static uint32_t write_pairs(struct sv_batch *b,
     return r;
 }
 
-/* The sums of matrix @i become its update. */
-static int read_matrix(struct train_transfer *t,
-                       size_t i,
-                       uint32_t *piece,
-                       float rate,
-                       struct err *e)
+/* Let go of the sum of @piece. */
+static void drop_sum(struct train_transfer *t, uint32_t piece)
 {
-    struct sv_batch *b = &t->updates[i];
+    blob_unref(t->came[piece]);
+    t->came[piece] = NULL;
+}
+
+/* Where all rows come, each has its place, so sums are taken in as they come.
+ * While they are on their way, this costs no time. */
+static int wait_rows(struct train_transfer *t, struct err *e)
+{
+    uint32_t piece;
+    struct blob *sum;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < t->n; i++) {
+        rc = resize_update(&t->updates[i], (uint32_t)t->replica->mats[i]->K, e);
+    }
+    while (rc == 0 &&
+           (rc = train_hub_reduce_take(t->hub, &piece, &sum, e)) == 0) {
+        struct train_transfer_cut c, none;
+        struct train_part p;
+        uint32_t x = piece;
+        size_t i = 0;
+        for (cuts_of(t->replica, i, &c, &none); x >= c.n_pieces;) {
+            x -= c.n_pieces;
+            cuts_of(t->replica, ++i, &c, &none);
+        }
+        rc = read_sum(&p, &c, x, sum, e);
+        if (rc == 0 && p.rows != NULL) {
+            rc = err_set(e, ERR_CORRUPT, "sum of piece %u lists rows", piece);
+        }
+        if (rc == 0) {
+            write_pairs(&t->updates[i], x * c.piece_rows, &p, x * c.piece_rows);
+        }
+        blob_unref(sum);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* The sums that list rows, of matrix @i, become its update. */
+static int
+read_listed(struct train_transfer *t, size_t i, uint32_t *piece, struct err *e)
+{
     struct train_transfer_cut c, none;
-    uint32_t n, r = 0;
-    int rc;
+    struct train_part p;
+    uint32_t n = 0, r = 0;
+    int rc = 0;
 
     cuts_of(t->replica, i, &c, &none);
-    rc = count_rows(t, &c, *piece, &n, e);
-    sv_batch_reset(b, false, true);
-    rc = rc != 0 ? rc : sv_batch_resize(b, n, e);
-    rc = rc != 0 ? rc : sv_vecs_resize(&b->u, n, 0, e);
-    rc = rc != 0 ? rc : sv_vecs_resize(&b->v, n, n, e);
-    if (rc != 0) {
-        return rc;
+    for (uint32_t x = 0; rc == 0 && x < c.n_pieces; x++) {
+        rc = read_sum(&p, &c, x, t->came[*piece + x], e);
+        n += rc == 0 ? p.n : 0;
     }
-    for (uint32_t x = 0; x < c.n_pieces; x++, ++*piece) {
-        struct train_part p = sum_of(t, *piece);
-        r = write_pairs(b, r, &p, x * c.piece_rows);
-        blob_unref(t->came[*piece]);
-        t->came[*piece] = NULL;
+    rc = rc != 0 ? rc : resize_update(&t->updates[i], n, e);
+    for (uint32_t x = 0; rc == 0 && x < c.n_pieces; x++, ++*piece) {
+        rc = read_sum(&p, &c, x, t->came[*piece], e);
+        r = write_pairs(&t->updates[i], r, &p, x * c.piece_rows);
+        drop_sum(t, *piece);
     }
-    b->v.ptr[n] = n;
-    b->rate = rate;
-    return 0;
+    return rc;
 }
 
 static int run_matrices(struct train_transfer *t,
@@ -402,15 +414,20 @@ static int run_matrices(struct train_transfer *t,
                         struct err *e)
 {
     uint32_t piece = 0;
+    bool listed = own[0].v.sparse;
     int rc = open_round(t, clock, false, e);
 
     for (size_t i = 0; rc == 0 && i < t->n; i++) {
         rc = send_matrix(t, i, &piece, &own[i], e);
     }
-    rc = rc != 0 ? rc : wait_round(t, e);
+    if (rc == 0) {
+        rc = listed ? wait_round(t, e) : wait_rows(t, e);
+    }
     piece = 0;
     for (size_t i = 0; rc == 0 && i < t->n; i++) {
-        rc = read_matrix(t, i, &piece, own[i].rate, e);
+        rc = listed ? read_listed(t, i, &piece, e) : 0;
+        t->updates[i].v.ptr[t->updates[i].n] = t->updates[i].n;
+        t->updates[i].rate = own[i].rate;
     }
     return rc;
 }
@@ -427,11 +444,12 @@ static int send_factor(struct train_transfer *t,
         uint32_t n = piece_rows(c, x);
         const float *from = t->factor + (size_t)x * c->piece_rows * c->width;
         uint8_t *values;
-        if (make_part(t, n, c->width, false, &values) != 0) {
+        struct blob *part = make_part(t, n, c->width, false, &values);
+        if (part == NULL) {
             return err_set(e, ERR_NOMEM, "part of %u rows", n);
         }
         memcpy(values, from, (size_t)n * c->width * sizeof *from);
-        rc = train_hub_reduce_begin(t->hub, (*piece)++, part_of(t), e);
+        rc = train_hub_reduce_begin(t->hub, (*piece)++, part, e);
     }
     return rc;
 }
@@ -442,18 +460,19 @@ static int read_factor(struct train_transfer *t,
                        uint32_t *piece,
                        struct err *e)
 {
-    uint32_t n;
-    int rc = count_rows(t, c, *piece, &n, e);
+    int rc = 0;
 
-    if (rc == 0 && n != c->n_rows) {
-        rc = err_set(e, ERR_CORRUPT, "sum of %u rows, not %u", n, c->n_rows);
-    }
     for (uint32_t x = 0; rc == 0 && x < c->n_pieces; x++, ++*piece) {
-        struct train_part p = sum_of(t, *piece);
-        memcpy(t->factor_sum + (size_t)x * c->piece_rows * c->width, p.values,
-               (size_t)p.n * c->width * sizeof *t->factor_sum);
-        blob_unref(t->came[*piece]);
-        t->came[*piece] = NULL;
+        struct train_part p;
+        rc = read_sum(&p, c, x, t->came[*piece], e);
+        if (rc == 0 && p.rows != NULL) {
+            rc = err_set(e, ERR_CORRUPT, "sum of piece %u lists rows", *piece);
+        }
+        if (rc == 0) {
+            memcpy(t->factor_sum + (size_t)x * c->piece_rows * c->width,
+                   p.values, (size_t)p.n * c->width * sizeof *t->factor_sum);
+        }
+        drop_sum(t, *piece);
     }
     return rc;
 }

@@ -20,7 +20,6 @@
 #ifndef TRAIN_TRANSFER_H_
 #define TRAIN_TRANSFER_H_
 
-#include "core/buf.h"
 #include "train/hub.h"
 #include "train/part.h"
 #include "train/powersgd.h"
@@ -52,7 +51,6 @@ struct train_transfer {
     uint8_t *touched;  /* (K) 1: the row has been touched. */
     float *factor;     /* powersgd: an own part, */
     float *factor_sum; /* and a sum, (K, R) or (J, R). */
-    struct buf part;
 };
 
 /* The cut of @n_rows rows of @width floats for @n_peers peers. */

@@ -160,14 +160,14 @@ static void act(struct net *n, p2p_peer p)
     }
     if (n->n_begun[p] < n->n_pieces) {
         float x[FLOATS];
+        struct blob *part = blob_create(TRAIN_REDUCE_HEAD_SIZE + sizeof x);
+        assert_non_null(part);
         for (uint32_t i = 0; i < FLOATS; i++) {
             x[i] = number(n->round[p], n->n_begun[p], p, i);
         }
+        memcpy(part->data + TRAIN_REDUCE_HEAD_SIZE, x, sizeof x);
         assert_int_equal(
-            train_reduce_begin(r, n->n_begun[p],
-                               (struct train_reduce_part){(void *)x, sizeof x},
-                               n->now, NULL),
-            0);
+            train_reduce_begin(r, n->n_begun[p], part, n->now, NULL), 0);
         n->n_begun[p]++;
     } else if (train_reduce_left(r) == 0 && n->round[p] + 1 < ROUNDS) {
         n->round[p]++;
@@ -332,18 +332,16 @@ static void a_part_that_does_not_fit_ends_the_job(void **state)
 {
     static struct net n;
     struct blob *b = message(0, 0, 1, 3);
-    float x[FLOATS] = {0};
+    struct blob *part =
+        blob_create(TRAIN_REDUCE_HEAD_SIZE + FLOATS * sizeof(float));
     struct err e;
 
     (void)state;
     net_init(&n, TRAIN_REDUCE_RING, 3, 5, 1);
     assert_int_equal(train_reduce_receive(n.peers[2], 1, b, 0, NULL), 0);
     blob_unref(b);
-    assert_int_equal(
-        train_reduce_begin(n.peers[2], 0,
-                           (struct train_reduce_part){(void *)x, sizeof x}, 0,
-                           &e),
-        ERR_CORRUPT);
+    assert_int_equal(train_reduce_begin(n.peers[2], 0, part, 0, &e),
+                     ERR_CORRUPT);
     assert_string_equal(e.msg, "piece 0 of round 0: parts of 3 and 20 bytes");
     net_fini(&n);
 }
