@@ -10,7 +10,8 @@
  * and a batch, a peer or a sample the sum of its pairs. All of it is in the
  * records: W is not needed and nothing is replayed. What a rule makes of a pair
  * (the rate, the sums of rowgrad and adagrad) does not count, so weights tell
- * who pulled, not how far W went: that is in ckpt/diff.h.
+ * who pulled, not how far W went: that is in ckpt/diff.h. Rows that were added
+ * from other replicas (SV_OP_MIX) have no pairs, and are blamed on nobody.
  */
 
 #ifndef CKPT_BLAME_H_
