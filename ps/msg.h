@@ -32,7 +32,9 @@
  *     ENTRY      down a chain        entry seq, see enum ps_entry
  *     SEEN       up a chain          the tail has all entries up to seq
  *     SURVEY     head, member        what do you hold of my ranges?
- *     REPORT     member, head        (u32 range, u64 epoch, u64 seq) for each
+ *     REPORT     member, head        (u32 range, u64 epoch, u64 seq) for each;
+ *                                    seq 2^64 - 1: no copy, but I know that it
+ *                                    was served in view `epoch`
  *     FETCH      head, holder        send me your copy
  *     STATE      holder, head        the copy (ps/range.h)
  *     INSTALL    head, successor     this is the copy; none: keep yours, of
@@ -62,6 +64,7 @@
 #define PS_MSG_PAYLOAD_MAX   ((size_t)1 << 28)
 #define PS_MSG_EXPANSION_MAX 32
 #define PS_MSG_REPORT_SIZE   20 /* Bytes for each range of a REPORT. */
+#define PS_MSG_WITNESS       UINT64_MAX
 
 enum ps_msg_kind {
     PS_MSG_PUSH = 1,

@@ -24,15 +24,16 @@ static int make_tables(struct ps_node *n)
 {
     n->seats = calloc(n->table.n_ranges, sizeof *n->seats);
     n->range_next = calloc(n->table.n_ranges, sizeof *n->range_next);
+    n->served = calloc(n->table.n_ranges, sizeof *n->served);
     n->param_next = calloc(n->table.n_params, sizeof *n->param_next);
     n->tasks = calloc(PS_TASKS_MAX, sizeof(struct task *));
     n->got =
         n->o.send_changes ? calloc(n->table.n_ranges, sizeof *n->got) : NULL;
     n->keys = calloc(1, sizeof *n->keys);
     n->keys_sent = calloc(1, sizeof *n->keys_sent);
-    if (n->seats == NULL || n->range_next == NULL || n->param_next == NULL ||
-        n->tasks == NULL || n->keys == NULL || n->keys_sent == NULL ||
-        (n->o.send_changes && n->got == NULL)) {
+    if (n->seats == NULL || n->range_next == NULL || n->served == NULL ||
+        n->param_next == NULL || n->tasks == NULL || n->keys == NULL ||
+        n->keys_sent == NULL || (n->o.send_changes && n->got == NULL)) {
         return ERR_NOMEM;
     }
     for (uint32_t r = 0; r < n->table.n_ranges; r++) {
@@ -128,6 +129,7 @@ void ps_node_destroy(struct ps_node *n)
     free(n->keys_sent);
     free(n->seats);
     free(n->range_next);
+    free(n->served);
     free(n->param_next);
     free(n->tasks);
     free(n->members);

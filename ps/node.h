@@ -20,9 +20,13 @@
  * the new one what copies it has. With the answers of all members a head knows
  * the best copy of each of its ranges, fetches it, installs it with its
  * successors, and begins to serve. So nothing that was acknowledged is lost
- * unless `replicas` + 1 members of a chain are lost at once; that is said
- * (PS_ACTION_LOST), and nothing is made up. A member that leaves in good order
- * is in a view as leaving, until ps_node_held() is 0, and then in none.
+ * unless `replicas` + 1 members of a chain are lost before a view is settled.
+ * Then the range is lost: that is said (PS_ACTION_LOST), and nothing is made
+ * up. A copy that somebody has from before does not count either, if any member
+ * had an answer of the range since.
+ *
+ * A member that leaves in good order is in a view as leaving, until
+ * ps_node_held() is 0, and then in none.
  *
  * Loss of messages is made good by sending again; pushes are known by origin
  * and time, and count once.
@@ -72,9 +76,10 @@ struct ps_member {
 
 struct ps_view {
     uint32_t number; /* From 1, ascending. */
-    bool fresh;      /* Ranges that nobody has begin with their initial values;
-                      * else they are lost. For the views of a new job, until
-                      * every node has said that it is settled. */
+    bool fresh;      /* Nothing is lost: ranges that nobody has begin with their
+                      * initial values, old copies do. For the views of a new job,
+                      * until every node has said that it is settled, and for who
+                      * would rather go on with what there is. */
     const struct ps_member *members; /* (n_members) by peer. */
     uint32_t n_members;
 };
@@ -94,8 +99,8 @@ enum ps_action_kind {
     PS_ACTION_SEND = 1, /* Send body to peer; it may get lost. */
     PS_ACTION_DONE,     /* The task is done. */
     PS_ACTION_LOG,      /* Put body into the log: see ps_node_restore(). */
-    PS_ACTION_LOST      /* Nobody has a copy of the range: it is not served
-                         * until a later view finds one. */
+    PS_ACTION_LOST      /* Nobody has what was acknowledged of the range: it is
+                         * not served until a later view finds it. */
 };
 
 struct ps_action {

@@ -42,8 +42,17 @@ static uint32_t place_in(const struct seat *s, p2p_peer peer)
     return NOWHERE;
 }
 
-/* Tell @to what is held here of the ranges that it heads; only those that
- * others should have, if @orphans. False: nothing to tell. */
+static void
+put_report(struct ps_node *n, uint32_t range, uint64_t epoch, uint64_t seq)
+{
+    buf_put_u32(&n->out, range);
+    buf_put_u64(&n->out, epoch);
+    buf_put_u64(&n->out, seq);
+}
+
+/* Tell @to what is held here of the ranges that it heads, and which were served
+ * later than what is held; only copies that others should have, if @orphans.
+ * False: nothing to tell. */
 static bool send_report(struct ps_node *n, p2p_peer to, bool orphans)
 {
     struct ps_msg m = {.kind = PS_MSG_REPORT};
@@ -51,11 +60,16 @@ static bool send_report(struct ps_node *n, p2p_peer to, bool orphans)
     buf_reset(&n->out);
     for (uint32_t r = 0; r < n->table.n_ranges; r++) {
         const struct seat *s = &n->seats[r];
-        if (s->holds && s->n_chain > 0 && s->chain[0] == to &&
-            (!orphans || s->place == NOWHERE)) {
-            buf_put_u32(&n->out, r);
-            buf_put_u64(&n->out, s->range.epoch);
-            buf_put_u64(&n->out, s->range.seq);
+        if (s->n_chain == 0 || s->chain[0] != to ||
+            (orphans && s->place != NOWHERE)) {
+            continue;
+        }
+        if (s->holds) {
+            put_report(n, r, s->range.epoch, s->range.seq);
+        }
+        if (!orphans && (!s->holds || s->range.epoch < n->served[r]) &&
+            n->served[r] > 0) {
+            put_report(n, r, n->served[r], PS_MSG_WITNESS);
         }
     }
     if (n->out.failed) {
@@ -89,6 +103,7 @@ static void take_seat(struct ps_node *n, uint32_t range)
     s->stage = s->place == 0 ? STAGE_ASK : STAGE_NONE;
     if (s->place == 0) {
         n->n_unsettled++;
+        s->witnessed = n->served[range];
         if (s->holds) {
             add_known(n, s, n->o.self, s->range.epoch, s->range.seq);
         }
@@ -247,9 +262,10 @@ static void decide(struct ps_node *n, uint32_t range)
     for (uint32_t i = 1; i < s->n_known; i++) {
         best = is_better(&s->known[i], best) ? &s->known[i] : best;
     }
-    if (best == NULL && !n->fresh) {
+    if (!n->fresh && (best == NULL || best->epoch < s->witnessed)) {
         s->stage = STAGE_LOST;
-        log_error(n->o.log, "range %u is lost: no member has a copy", range);
+        log_error(n->o.log, "range %u is lost: no member has a copy%s", range,
+                  best == NULL ? "" : " that is not too old");
         ps_node_act(
             n, &(struct ps_action){.kind = PS_ACTION_LOST, .range = range});
         return;
@@ -356,7 +372,11 @@ report_one(struct ps_node *n, p2p_peer from, const uint8_t *p, bool is_first)
         return;
     }
     s = &n->seats[range];
-    if (is_first && s->stage == STAGE_ASK) {
+    if (le_u64(p + 12) == PS_MSG_WITNESS) {
+        if (is_first && s->witnessed < le_u64(p + 4)) {
+            s->witnessed = le_u64(p + 4);
+        }
+    } else if (is_first && s->stage == STAGE_ASK) {
         add_known(n, s, from, le_u64(p + 4), le_u64(p + 12));
     } else if (s->stage == STAGE_SERVE && place_in(s, from) == NOWHERE) {
         ps_node_send(n, from,

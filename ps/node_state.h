@@ -73,10 +73,12 @@ struct seat {
     enum seat_stage stage;
     struct known_copy *known; /* (n_known) */
     uint32_t n_known;
-    p2p_peer source;            /* FETCH: who has the best copy. */
-    uint64_t old_epoch;         /* INSTALL: of the best copy. */
-    uint32_t installed;         /* INSTALL: bit i for chain[i]. */
-    uint64_t moved_ns;          /* When FETCH or INSTALL was last sent. */
+    uint64_t witnessed; /* The last view of which some worker knows that the
+                         * range was served in it. */
+    p2p_peer source;    /* FETCH: who has the best copy. */
+    uint64_t old_epoch; /* INSTALL: of the best copy. */
+    uint32_t installed; /* INSTALL: bit i for chain[i]. */
+    uint64_t moved_ns;  /* When FETCH or INSTALL was last sent. */
     struct waiting_pull *pulls; /* (n_pulls) */
     uint32_t n_pulls;
     struct waiting_push *pool; /* (n_pool) by time and origin: to be aggregated
@@ -143,12 +145,14 @@ struct ps_node {
     struct task **tasks; /* (n_tasks) by number. Owned. */
     uint32_t n_tasks;
     uint64_t last_id;
-    uint32_t n_tokens;              /* Parts that may be sent now. */
-    uint64_t tokens_ns;             /* When they were last all there. */
-    uint64_t *range_next;           /* (n_ranges) above the last push. Owned. */
-    uint64_t *param_next;           /* (n_params) Owned. */
-    struct got_reply *got;          /* (n_ranges) if changes are sent. Owned. */
-    struct ps_keys *keys;           /* Owned. */
+    uint32_t n_tokens;     /* Parts that may be sent now. */
+    uint64_t tokens_ns;    /* When they were last all there. */
+    uint64_t *range_next;  /* (n_ranges) above the last push. Owned. */
+    uint64_t *param_next;  /* (n_params) Owned. */
+    uint32_t *served;      /* (n_ranges) the last view in which it answered this
+                            * worker. Owned. */
+    struct got_reply *got; /* (n_ranges) if changes are sent. Owned. */
+    struct ps_keys *keys;  /* Owned. */
     struct ps_keys_sent *keys_sent; /* Owned. */
     /* Out. */
     struct ps_action *actions; /* (room) a ring. Owned. */

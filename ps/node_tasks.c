@@ -181,6 +181,7 @@ static void part_done(struct ps_node *n, const struct ps_msg *m, struct part *p)
     uint32_t i = find(n, m->task);
 
     p->done = true;
+    n->served[m->range] = n->view;
     if (n->n_tokens < TOKENS_MAX) {
         n->n_tokens++;
     }

@@ -260,6 +260,45 @@ static void test_more_deaths_at_once_than_replicas_are_said(void **state)
     servers_tear_down(c);
 }
 
+/* One that was taken for dead comes back with what was there before; those that
+ * had more are dead. What a worker knows to be served later is not replaced by
+ * that. */
+static void test_an_old_copy_does_not_pass_for_a_lost_one(void **state)
+{
+    struct servers_options o = options(4, 1);
+    p2p_peer chain[SERVERS_MAX], old, worker = 0;
+    float out[4] = {-1};
+
+    (void)state;
+    set_up(&o);
+    servers_chain(c, 0, chain);
+    old = chain[0];
+    c->nodes[old].in = false;
+    servers_view(c, false);
+    assert_true(servers_settle(c, servers_now(c) + CLOCK_S));
+    servers_chain(c, 0, chain);
+    while (worker == old || worker == chain[0] || worker == chain[1]) {
+        worker++;
+    }
+    push(worker, 0, 1);
+    wait_done(worker, 1, 1000);
+    servers_kill(c, chain[0]);
+    servers_kill(c, chain[1]);
+    c->nodes[chain[0]].in = false;
+    c->nodes[chain[1]].in = false;
+    c->nodes[old].in = true;
+    servers_view(c, false);
+    servers_pull(c, worker, 0, 1, out, 4); /* Of range 0. */
+    servers_run(c, servers_now(c) + CLOCK_S);
+    assert_non_null(ps_node_copy(c->nodes[old].node, 0));
+    assert_true(c->n_lost > 0);
+    assert_int_equal(c->nodes[worker].n_done, 1);
+    servers_view(c, true); /* Go on with what there is. */
+    wait_done(worker, 2, 1000);
+    assert_true(out[0] == 0);
+    servers_tear_down(c);
+}
+
 static void test_one_that_returns_gets_its_ranges_back(void **state)
 {
     struct servers_options o = options(4, 1);
@@ -772,6 +811,7 @@ int main(void)
         cmocka_unit_test(test_the_middle_and_the_tail_may_die_as_well),
         cmocka_unit_test(test_successors_serve_within_a_second_of_the_decision),
         cmocka_unit_test(test_more_deaths_at_once_than_replicas_are_said),
+        cmocka_unit_test(test_an_old_copy_does_not_pass_for_a_lost_one),
         cmocka_unit_test(test_one_that_returns_gets_its_ranges_back),
         cmocka_unit_test(test_a_join_moves_ranges_while_pushes_fly),
         cmocka_unit_test(test_one_that_leaves_gives_its_copies_away_first),
