@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "ps/filter.h"
 #include "tests/support/servers.h"
 #include "tests/support/test.h"
 
@@ -760,6 +761,51 @@ static void test_a_pull_that_comes_again_brings_what_changed(void **state)
     servers_tear_down(c);
 }
 
+/* What a filter holds back at the workers arrives with what is flushed. */
+static void test_filters_of_workers_send_less_and_lose_nothing(void **state)
+{
+    struct servers_options o = options(3, 1);
+    struct ps_filter_significant filters[3];
+    float total[KEYS] = {0}, out[KEYS];
+    uint64_t n_sent = 0, id;
+
+    (void)state;
+    o.node.consistency = (struct ps_consistency){PS_BOUNDED, 0};
+    set_up(&o);
+    for (uint64_t t = 0; t <= 20; t++) {
+        for (p2p_peer p = 0; p < 3; p++) {
+            struct ps_filter *list[] = {&filters[p].filter};
+            struct ps_values v;
+            struct ps_task task = {.time = t, .values = &v};
+            float x[KEYS];
+            if (t == 0) {
+                ps_filter_significant_init(&filters[p], KEYS, 1);
+            }
+            for (uint64_t i = 0; i < KEYS; i++) {
+                x[i] = (float)((int)rng_below(p, t, i, 9) - 4) / 8;
+                total[i] += t < 20 ? x[i] : 0;
+            }
+            if (t == 20) {
+                ps_filter_significant_flush(&filters[p], &v);
+                ps_filter_significant_fini(&filters[p]);
+            } else {
+                ps_values_init(&v, 0, KEYS, x);
+                ps_filter_apply(list, 1, &v);
+            }
+            n_sent += v.n;
+            assert_int_equal(ps_node_push(c->nodes[p].node, servers_now(c),
+                                          &task, &id, NULL),
+                             0);
+            ps_values_fini(&v);
+        }
+    }
+    servers_pull(c, 0, 0, 20, out, KEYS);
+    wait_done(0, 22, 2000);
+    assert_memory_equal(out, total, sizeof out);
+    assert_in_range(n_sent, KEYS, 20 * 3 * KEYS / 2);
+    servers_tear_down(c);
+}
+
 /* The whole job stops and comes back from what its nodes logged. */
 static void test_a_job_comes_back_from_its_logs(void **state)
 {
@@ -826,6 +872,7 @@ int main(void)
         cmocka_unit_test(test_aggregating_first_sends_successors_less),
         cmocka_unit_test(test_keys_are_sent_once_and_again_when_forgotten),
         cmocka_unit_test(test_a_pull_that_comes_again_brings_what_changed),
+        cmocka_unit_test(test_filters_of_workers_send_less_and_lose_nothing),
         cmocka_unit_test(test_a_job_comes_back_from_its_logs),
     };
     return cmocka_run_group_tests_name("ps_stories", tests, NULL, NULL);
