@@ -51,37 +51,45 @@ put_report(struct ps_node *n, uint32_t range, uint64_t epoch, uint64_t seq)
 }
 
 /* Tell @to what is held here of the ranges that it heads, and which were served
- * later than what is held; only copies that others should have, if @orphans.
- * False: nothing to tell. */
-static bool send_report(struct ps_node *n, p2p_peer to, bool orphans)
+ * later than what is held. Always all of it: the first report that arrives
+ * counts, whichever it is. */
+static void send_report(struct ps_node *n, p2p_peer to)
 {
     struct ps_msg m = {.kind = PS_MSG_REPORT};
 
     buf_reset(&n->out);
     for (uint32_t r = 0; r < n->table.n_ranges; r++) {
         const struct seat *s = &n->seats[r];
-        if (s->n_chain == 0 || s->chain[0] != to ||
-            (orphans && s->place != NOWHERE)) {
+        if (s->n_chain == 0 || s->chain[0] != to) {
             continue;
         }
         if (s->holds) {
             put_report(n, r, s->range.epoch, s->range.seq);
         }
-        if (!orphans && (!s->holds || s->range.epoch < n->served[r]) &&
-            n->served[r] > 0) {
+        if (n->served[r] > (s->holds ? s->range.epoch : 0)) {
             put_report(n, r, n->served[r], PS_MSG_WITNESS);
         }
     }
     if (n->out.failed) {
         n->out_of_memory = true;
+        return;
     }
     m.payload = n->out.size == 0 ? NULL : n->out.data;
     m.payload_size = n->out.size;
-    if (n->out_of_memory || (orphans && n->out.size == 0)) {
-        return false;
-    }
     ps_node_send(n, to, &m);
-    return true;
+}
+
+/* Whether a copy is held of a range that @head heads and others keep. */
+static bool has_orphan(const struct ps_node *n, p2p_peer head)
+{
+    for (uint32_t r = 0; r < n->table.n_ranges; r++) {
+        const struct seat *s = &n->seats[r];
+        if (s->holds && s->place == NOWHERE && s->n_chain > 0 &&
+            s->chain[0] == head) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The place of @range in the new view. */
@@ -313,7 +321,7 @@ static void begin_view(struct ps_node *n)
             n->reported[i] = true;
             n->n_reported++;
         } else if (!n->members[i].leaving) {
-            send_report(n, n->members[i].peer, false);
+            send_report(n, n->members[i].peer);
         }
         /* Its report came before this view began here, and was dropped. */
         if (n->early[n->members[i].peer] == n->view) {
@@ -358,7 +366,7 @@ int ps_node_view(struct ps_node *n,
 
 void ps_node_on_survey(struct ps_node *n, p2p_peer from)
 {
-    send_report(n, from, false);
+    send_report(n, from);
 }
 
 static void
@@ -567,8 +575,8 @@ static bool offer_orphans(struct ps_node *n)
     if (any && n->now_ns - n->orphan_ns >= 4 * n->o.retry_ns) {
         n->orphan_ns = n->now_ns;
         for (uint32_t i = 0; i < n->n_members; i++) {
-            if (n->members[i].peer != n->o.self) {
-                (void)send_report(n, n->members[i].peer, true);
+            if (has_orphan(n, n->members[i].peer)) {
+                send_report(n, n->members[i].peer);
             }
         }
     }

@@ -300,6 +300,39 @@ static void test_an_old_copy_does_not_pass_for_a_lost_one(void **state)
     servers_tear_down(c);
 }
 
+/* The first report of node 0 is lost, and it cannot be asked: what it sends
+ * again for copies that others should have must say what it keeps, too. */
+static void test_a_report_that_is_sent_again_is_whole(void **state)
+{
+    const struct ps_param params[] = {{.n = KEYS, .range_keys = 1}};
+    struct servers_options o = options(4, 1);
+
+    (void)state;
+    o.node.params = params;
+    servers_set_up(c, &o);
+    for (p2p_peer p = 0; p < 3; p++) {
+        servers_start(c, p, 0);
+        c->nodes[p].in = true;
+    }
+    servers_view(c, true);
+    assert_true(servers_settle(c, CLOCK_S));
+    push(1, 0, 1);
+    wait_done(1, 1, 1000);
+    p2p_sim_cut(c->net, 0, 3);
+    p2p_sim_cut(c->net, 3, 0);
+    servers_start(c, 3, 0);
+    c->nodes[3].in = true;
+    go_without(2);
+    servers_run(c, servers_now(c) + 50 * CLOCK_MS);
+    p2p_sim_mend(c->net, 0, 3);
+    servers_run(c, servers_now(c) + CLOCK_S);
+    assert_int_equal(c->n_lost, 0);
+    p2p_sim_mend(c->net, 3, 0);
+    assert_true(servers_settle(c, servers_now(c) + CLOCK_S));
+    expect(1, 0, 1);
+    servers_tear_down(c);
+}
+
 static void test_one_that_returns_gets_its_ranges_back(void **state)
 {
     struct servers_options o = options(4, 1);
@@ -858,6 +891,7 @@ int main(void)
         cmocka_unit_test(test_successors_serve_within_a_second_of_the_decision),
         cmocka_unit_test(test_more_deaths_at_once_than_replicas_are_said),
         cmocka_unit_test(test_an_old_copy_does_not_pass_for_a_lost_one),
+        cmocka_unit_test(test_a_report_that_is_sent_again_is_whole),
         cmocka_unit_test(test_one_that_returns_gets_its_ranges_back),
         cmocka_unit_test(test_a_join_moves_ranges_while_pushes_fly),
         cmocka_unit_test(test_one_that_leaves_gives_its_copies_away_first),
