@@ -13,10 +13,12 @@
 static struct {
     const char *run;
     uint64_t peers, threads, rank;
-    const char *durability, *rendezvous, *provider;
+    const char *durability, *rendezvous, *provider, *until;
     bool rank_given, json, quiet, verbose;
     uint64_t segment_size, keep_clocks, log_limit;
 } opts = {.peers = 1, .durability = "1s"};
+
+#define UNTIL_EVERY 10 /* Clocks between evaluations with --until. */
 
 #define N_LEAD 3 /* The first of these options stand in front. */
 
@@ -40,6 +42,14 @@ static const struct opt OPTS[] = {
      .help = "threads of each peer (default: the CPUs, shared by local peers)",
      .min = 1,
      .max = POOL_THREADS_MAX},
+    {.name = "until",
+     .kind = OPT_STRING,
+     .value = &opts.until,
+     .arg = "TARGET",
+     .help =
+         "end as soon as --test has loss=X or less, or accuracy=X or more,\n"
+         "looked at every --eval-every clocks (with this, every 10 unless\n"
+         "said); at the latest where --epochs or --clocks say"},
     {.name = "durability",
      .kind = OPT_STRING,
      .value = &opts.durability,
@@ -130,7 +140,9 @@ static const struct opt_command COMMAND = {
         "lyre train mlr --data train.svm.gz --normalize l2 --transform log1p"
         " --run run --epochs 3\n"
         "lyre train mlr --data train.bin --run run --peers 2 --rank 0"
-        " --rendezvous tcp://node0:7070",
+        " --rendezvous tcp://node0:7070\n"
+        "lyre train mlr --data train.svm --test test.svm --run run --epochs 20"
+        " --until accuracy=0.44",
     .opts = table,
     .n_opts = sizeof table / sizeof table[0],
 };
@@ -176,6 +188,23 @@ static uint64_t segment_size(void)
         size = opts.log_limit / 8;
     }
     return size == CKPT_SEGMENT_SIZE_DEFAULT ? 0 : size;
+}
+
+static int read_until(struct train_run *r)
+{
+    struct err e;
+
+    if (opts.until == NULL) {
+        return -1;
+    }
+    if (train_until_parse(&r->until, opts.until, &e) != 0) {
+        return say_usage(&COMMAND, "--until %s", e.msg);
+    }
+    if (r->test == NULL) {
+        return say_usage(&COMMAND, "--until needs --test");
+    }
+    r->eval_every = r->eval_every == 0 ? UNTIL_EVERY : r->eval_every;
+    return -1;
 }
 
 /* What no single option is to blame for. */
@@ -250,6 +279,7 @@ int cmd_train(int argc, char **argv)
     train_run_init(&job.run);
     status = run_options_read(&COMMAND, argv[1], job.n_peers, &job.run);
     status = status >= 0 ? status : read_durability(&job.run);
+    status = status >= 0 ? status : read_until(&job.run);
     job.run.keep_clocks = opts.keep_clocks;
     job.run.log_limit = opts.log_limit;
     job.run.segment_size = segment_size();

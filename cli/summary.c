@@ -36,6 +36,8 @@ add_peer(struct summary *sum, const struct train_summary *s, double share)
     if (!isnan(s->test_accuracy) && s->test_clock > 0) {
         sum->test_accuracy = s->test_accuracy;
         sum->test_loss = s->test_loss;
+        sum->reached_clock = s->test_clock;
+        sum->reached_seconds = s->seconds_train;
     }
 }
 
@@ -49,15 +51,21 @@ void summary_of(struct summary *sum,
     memset(sum, 0, sizeof *sum);
     sum->clock = UINT64_MAX;
     sum->test_loss = sum->test_accuracy = NAN;
-    sum->equal = true;
+    sum->equal = sum->reached = true;
     for (uint32_t p = 0; p < n; p++) {
         const struct train_summary *s = &reports[p].summary;
         add_peer(sum, s, 1.0 / n);
         entries += s->u_entries;
         dense += s->u_entries_dense;
+        sum->reached = sum->reached && s->reached;
         sum->equal = sum->equal && s->has_digest && s->clock == first->clock &&
                      s->digest.high == first->digest.high &&
                      s->digest.low == first->digest.low;
+    }
+    sum->until = first->until;
+    if (sum->reached_clock == 0) { /* Another peer has evaluated, elsewhere. */
+        sum->reached_clock = sum->clock;
+        sum->reached_seconds = sum->seconds_train;
     }
     sum->epoch = first->epoch;
     sum->first_clock = first->first_clock;
@@ -117,6 +125,20 @@ const char *summary_rule(enum sv_rule rule)
     return rule == SV_PLAIN ? "sgd" : sv_rule_name(rule);
 }
 
+static void print_target(const struct summary *sum, FILE *out)
+{
+    char until[TRAIN_UNTIL_SIZE];
+
+    train_until_format(&sum->until, until);
+    if (sum->reached) {
+        fprintf(out,
+                "  target    %s reached at clock %" PRIu64 " after %.2f s\n",
+                until, sum->reached_clock, sum->reached_seconds);
+    } else if (until[0] != '\0') {
+        fprintf(out, "  target    %s not reached\n", until);
+    }
+}
+
 void summary_print(const struct summary *sum,
                    const struct job_report *reports,
                    uint32_t n,
@@ -129,6 +151,7 @@ void summary_print(const struct summary *sum,
             " (epoch %.2f) in %.2f s: %.0f samples/s\n",
             sum->samples, sum->clock, sum->epoch, sum->seconds_train,
             rate(sum));
+    print_target(sum, out);
     train_transfer_format(&reports[0].summary.transfer, transfer);
     fprintf(out, "  optimizer %s, lr %g; transfer %s\n",
             summary_rule(reports[0].summary.rule),
@@ -195,6 +218,18 @@ static void set_loss(json_t *o, double loss, double test_loss, double accuracy)
     json_object_set_new(o, "test_loss", number(test_loss));
 }
 
+/* Null where the run has no target. */
+static void set_target(json_t *o, const struct train_until *until, bool reached)
+{
+    char text[TRAIN_UNTIL_SIZE];
+
+    train_until_format(until, text);
+    json_object_set_new(o, "until",
+                        text[0] == '\0' ? json_null() : json_string(text));
+    json_object_set_new(o, "reached",
+                        text[0] == '\0' ? json_null() : json_boolean(reached));
+}
+
 static void set_seconds(json_t *o, const struct train_summary *s)
 {
     json_object_set_new(o, "seconds_train", number(s->seconds_train));
@@ -215,6 +250,7 @@ static json_t *peer_object(const struct job_report *r, uint32_t rank)
     json_object_set_new(o, "rank", count(rank));
     json_object_set_new(o, "clock", count(s->clock));
     json_object_set_new(o, "epoch", number(s->epoch));
+    set_target(o, &s->until, s->reached);
     set_loss(o, s->loss, s->test_clock > 0 ? s->test_loss : NAN,
              s->test_clock > 0 ? s->test_accuracy : NAN);
     json_object_set_new(o, "samples", count(s->samples));
@@ -246,6 +282,7 @@ int summary_json(const struct summary *sum,
 
     json_object_set_new(o, "clock", count(sum->clock));
     json_object_set_new(o, "epoch", number(sum->epoch));
+    set_target(o, &sum->until, sum->reached);
     json_object_set_new(o, "optimizer",
                         json_string(summary_rule(reports[0].summary.rule)));
     json_object_set_new(o, "lr", number((double)reports[0].summary.lr));

@@ -30,6 +30,10 @@ struct summary {
     double seconds_applying;
     double seconds_logging;
     uint64_t rss_max_bytes; /* The largest. */
+    struct train_until until;
+    bool reached;           /* The target, all say so, */
+    uint64_t reached_clock; /* at this clock, */
+    double reached_seconds; /* after so long. */
     bool equal; /* All have a digest, the same, at the same clock. */
     struct hash128 digest;
 };

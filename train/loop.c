@@ -33,6 +33,7 @@ struct loop {
     uint64_t begin_ns, begin_cpu_ns, progress_ns;
     uint64_t clock_end_ns; /* Of the clock before, as seconds_clock has it. */
     double log_late; /* Seconds that logging took behind that. NaN: none. */
+    bool reached;    /* The target: this peer has evaluated, and says so. */
 };
 
 /* Add the seconds since *t to *sum, note them in @now, and start anew. */
@@ -284,6 +285,8 @@ static int evaluate(struct loop *l, uint64_t clock, struct err *e)
     l->s->test_loss = l->step.metrics.test_loss = score.loss;
     l->s->test_accuracy = l->step.metrics.test_accuracy = score.accuracy;
     l->s->test_clock = clock;
+    l->reached =
+        train_until_reached(&l->run->until, score.loss, score.accuracy);
     lap(&t, &l->s->seconds_eval, &seconds);
     return 0;
 }
@@ -466,7 +469,8 @@ static int second_half(struct loop *l, struct err *e)
     }
     if (rc == 0) {
         l->s->clock = clock + 1;
-        if (due(l->run->digest_every, clock + 1, l->o.last_clock)) {
+        if (due(l->run->digest_every, clock + 1, l->o.last_clock) ||
+            l->reached) {
             rc = take_digest(l, clock + 1, e);
         }
     }
@@ -477,7 +481,8 @@ static int clocks(struct loop *l, uint64_t first, struct err *e)
 {
     int rc = 0;
 
-    for (uint64_t c = first; rc == 0 && c < l->o.last_clock; c++) {
+    for (uint64_t c = first; rc == 0 && !l->reached && c < l->o.last_clock;
+         c++) {
         if (l->o.interrupted != NULL && *l->o.interrupted != 0) {
             return err_set(e, ERR_INTERRUPTED, "interrupted");
         }
@@ -495,6 +500,14 @@ static int clocks(struct loop *l, uint64_t first, struct err *e)
     return rc;
 }
 
+/* The target is reached: what is here is whole, and the last of the run. The
+ * peer that saw it has taken its digest. */
+static int end_early(struct loop *l, struct err *e)
+{
+    l->s->reached = true;
+    return l->reached ? 0 : take_digest(l, l->s->clock, e);
+}
+
 /* What the hub has to say comes before what we saw of it. */
 static int outcome(struct loop *l, int rc, struct err *e)
 {
@@ -507,6 +520,9 @@ static int outcome(struct loop *l, int rc, struct err *e)
         return rc;
     }
     said = train_hub_outcome(l->o.hub, &peer, why);
+    if (said == ERR_CLOSED) {
+        return end_early(l, e);
+    }
     if (said != 0) {
         return err_set(e, said, "%s", why);
     }
@@ -533,6 +549,7 @@ int train_loop_run(const struct train_loop_options *o,
     s->rule = l.run->rule;
     s->transfer = l.run->transfer;
     s->lr = l.run->lr;
+    s->until = l.run->until;
     s->test_loss = s->test_accuracy = NAN;
     rc = loop_init(&l, e);
     if (rc != 0) {
@@ -549,7 +566,10 @@ int train_loop_run(const struct train_loop_options *o,
     }
     rc = rc != 0 ? rc : clocks(&l, first, e);
     summarize(&l);
-    if (rc == 0) {
+    if (rc == 0 && l.reached && s->clock < o->last_clock) {
+        train_hub_stop(o->hub, ERR_CLOSED, "the target is reached");
+    } else if (rc == 0) {
+        s->reached = l.reached;
         train_hub_wait_end(o->hub);
     }
     rc = outcome(&l, rc, e);

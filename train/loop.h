@@ -52,6 +52,8 @@ struct train_summary {
     uint64_t rss_max_bytes; /* Of the process, ever. */
     struct hash128 digest;  /* Of the first matrix at clock. */
     bool has_digest;
+    struct train_until until; /* The target of the job, and whether it is */
+    bool reached;             /* reached, at clock. */
 };
 
 struct train_loop_options {

@@ -149,6 +149,9 @@ static int begin_again(struct peer *p, struct err *e)
     p->has_replica = true;
     run = &p->replica.run;
     p->last_clock = p->o->clocks != 0 ? p->o->clocks : run->clocks;
+    if (p->o->clocks != 0) {
+        run->until = (struct train_until){.kind = TRAIN_UNTIL_CLOCKS};
+    }
     rc = read_shard(p, run, true, e);
     if (rc == 0 && (p->data.fingerprint != run->data_fingerprint ||
                     p->data.n_rows_file != run->n_rows)) {

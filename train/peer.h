@@ -19,7 +19,8 @@ struct train_peer_options {
      * used. */
     struct train_run *run;
     double epochs;
-    uint64_t clocks;        /* Resume: end there instead, if not 0. */
+    uint64_t clocks;        /* Resume: end there instead, if not 0, whatever
+                             * target the run has. */
     size_t n_threads;       /* For computing, the compute thread included. */
     const char *rendezvous; /* URL; NULL iff there is one peer. */
     const char *provider;   /* NULL: choose. */

@@ -181,6 +181,11 @@ static void put_limits(json_t *root, const struct train_run *r)
                                 json_integer((json_int_t)limits[i].x));
         }
     }
+    if (r->until.kind != TRAIN_UNTIL_CLOCKS) {
+        char until[TRAIN_UNTIL_SIZE];
+        train_until_format(&r->until, until);
+        json_object_set_new(root, "until", json_string(until));
+    }
 }
 
 int train_run_to_json(const struct train_run *r, char **text, struct err *e)
@@ -454,6 +459,21 @@ get_limit(const json_t *o, const char *key, uint64_t *x, struct err *e)
                                            : get_count(o, key, INT64_MAX, x, e);
 }
 
+/* Most runs have none. */
+static int
+until_from_json(struct train_run *r, const json_t *root, struct err *e)
+{
+    const json_t *v = json_object_get(root, "until");
+    const char *text = json_string_value(v);
+
+    if (v == NULL) {
+        return 0;
+    }
+    return text != NULL && train_until_parse(&r->until, text, NULL) == 0
+               ? 0
+               : missing(e, "until");
+}
+
 static int
 running_from_json(struct train_run *r, const json_t *root, struct err *e)
 {
@@ -469,6 +489,7 @@ running_from_json(struct train_run *r, const json_t *root, struct err *e)
     rc = rc != 0 ? rc : get_limit(root, "segment_size", &r->segment_size, e);
     rc = rc != 0 ? rc : get_limit(root, "keep_clocks", &r->keep_clocks, e);
     rc = rc != 0 ? rc : get_limit(root, "log_limit", &r->log_limit, e);
+    rc = rc != 0 ? rc : until_from_json(r, root, e);
     r->durability = (enum ckpt_durability)durability;
     r->durability_ns = (uint64_t)((double)durability_s * 1e9);
     r->peer_timeout_ns = (uint64_t)((double)timeout_s * 1e9);

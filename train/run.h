@@ -22,6 +22,7 @@
 #include "sv/codec_options.h"
 #include "train/delivery.h"
 #include "train/transfer_spec.h"
+#include "train/until.h"
 
 #define TRAIN_PEERS_MAX     1024   /* Peers of a job. */
 #define TRAIN_STALENESS_MAX 64     /* Clocks, of pipeline:S and ssp:S. */
@@ -85,6 +86,7 @@ struct train_run {
     uint64_t segment_size; /* Bytes of the log's segments, 0: the default. */
     uint64_t keep_clocks;  /* Compact while training, 0: never: keep so many. */
     uint64_t log_limit;    /* Bytes of a peer's log, 0: none. */
+    struct train_until until; /* Where it ends before the last clock. */
 };
 
 void train_run_init(struct train_run *r);

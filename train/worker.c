@@ -136,7 +136,7 @@ void train_worker_destroy(struct train_worker *w)
     free(w);
 }
 
-static void end(struct train_worker *w)
+void train_worker_end(struct train_worker *w)
 {
     if (w->state != ENDED) {
         w->state = ENDED;
@@ -159,7 +159,7 @@ static void try_end(struct train_worker *w)
         return;
     }
     log_debug(w->o.log, "all peers are done at clock %" PRIu64, w->clock);
-    end(w);
+    train_worker_end(w);
 }
 
 static void
@@ -185,7 +185,7 @@ stop(struct train_worker *w, int outcome, p2p_peer peer, const char *fmt, ...)
             train_worker_tell(w, TRAIN_ACTION_STOP, p, w->clock, 0);
         }
     }
-    end(w);
+    train_worker_end(w);
 }
 
 /* In adaptive: what the slowest is worth, as we know it now. */
@@ -372,9 +372,31 @@ static void on_gone(struct train_worker *w, const struct train_event *ev)
         try_end(w);
         return;
     }
+    if (left && w->end_clock != 0) {
+        /* All it had for us came before. */
+        if (m->have < train_delivery_complete(&w->o.delivery, w->end_clock)) {
+            train_worker_end(w);
+        }
+        return;
+    }
     stop(w, ERR_UNREACHABLE, ev->peer,
          "peer %u is gone since clock %" PRIu64 ": %s", ev->peer,
          m->have < m->newest ? m->have : m->newest, left ? "it left" : ev->why);
+}
+
+/* A peer has ended the job. Others may hear of us that we left before they hear
+ * of it, so they hear it of us, too. */
+static void end_early(struct train_worker *w, const struct train_event *ev)
+{
+    for (p2p_peer p = 0; p < w->o.n_peers && w->end_clock == 0; p++) {
+        if (train_worker_is_other(w, p) && p != ev->peer) {
+            train_worker_tell(w, TRAIN_ACTION_STOP, p, ev->clock, 0);
+        }
+    }
+    w->end_clock = ev->clock;
+    if (!train_worker_in_order(w) || w->clock >= w->end_clock) {
+        train_worker_end(w);
+    }
 }
 
 static void on_stop(struct train_worker *w, const struct train_event *ev)
@@ -387,7 +409,11 @@ static void on_stop(struct train_worker *w, const struct train_event *ev)
         snprintf(w->why, sizeof w->why, "%s (peer %u says)", ev->why, ev->peer);
         w->outcome = ev->reason;
         w->outcome_peer = ev->peer;
-        end(w);
+        if (ev->reason == ERR_CLOSED) {
+            end_early(w, ev);
+        } else {
+            train_worker_end(w);
+        }
     }
 }
 

@@ -30,6 +30,10 @@
  * turn from a peer that must have it (train_delivery_holder()) and from its
  * origin. What was applied is held for that for a while: train/held.h.
  *
+ * A peer may end the job at its clock, before the last, by a STOP for
+ * ERR_CLOSED: in bsp and pipeline, peers that are behind go on to that clock
+ * (all it takes was sent before), others end where they are.
+ *
  * A peer keeps its own batches until all others have them, and does not run
  * further ahead of the slowest acknowledgement than TRAIN_WINDOW / 2 clocks, in
  * any mode: that bounds the memory of all. Nor does it run further ahead than

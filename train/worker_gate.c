@@ -149,5 +149,8 @@ void train_worker_try_close(struct train_worker *w)
     train_worker_release(w);
     w->clock++;
     w->state = w->clock == w->o.delivery.last_clock ? ENDING : COMPUTING;
+    if (w->clock == w->end_clock) {
+        train_worker_end(w);
+    }
     train_spread_begin(&w->spread, w->now_ns);
 }

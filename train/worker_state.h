@@ -61,6 +61,7 @@ struct train_worker {
     struct train_bound bound;   /* and what follows for staleness. */
     uint64_t released;          /* Our batches below this clock are released. */
     bool all_applied;           /* W_last is there. */
+    uint64_t end_clock; /* A peer has ended the job there. 0: none has. */
     uint64_t done_said_ns;
     struct member *members; /* (n_peers). */
     /* Of most events that concern one peer, nothing else need be looked at:
@@ -135,6 +136,9 @@ void train_worker_wait_for(struct train_worker *w, p2p_peer peer, bool already);
 
 /* When time makes a difference for @p, as things are; UINT64_MAX: never. */
 uint64_t train_worker_peer_due_ns(const struct train_worker *w, p2p_peer p);
+
+/* The job is over: whatever the gates say now. */
+void train_worker_end(struct train_worker *w);
 
 /* Events. */
 int train_worker_on_batch(struct train_worker *w, const struct train_event *ev);

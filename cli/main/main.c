@@ -27,6 +27,7 @@ static const struct cmd COMMANDS[] = {
     {"log", cmd_log, "list, show, export, verify or reindex a log"},
     {"watch", cmd_watch, "a run in the terminal, as it goes on"},
     {"report", cmd_report, "one HTML file with charts of one or several runs"},
+    {"compare", cmd_compare, "the same job in several modes, side by side"},
     {"data", cmd_data, "inspect, convert, featurize or split a data set"},
     {"simulate", cmd_simulate, "try a job on a network that is not here"},
     {"bench", cmd_bench, "measure this machine: apply kernels, network"},

@@ -699,6 +699,54 @@ static void test_one_that_stops_tells_the_others_why(void **state)
     cluster_tear_down(&cluster);
 }
 
+/* Stop a job at @stop_ns of virtual time, as a peer does that has reached a
+ * target. Return how many others were behind then. */
+static unsigned end_early(enum train_mode mode, uint64_t stop_ns)
+{
+    struct cluster_options o = SLOW_PEER;
+    struct cluster_node *nodes = cluster.nodes;
+    unsigned n_behind = 0;
+    char why[ERR_MSG_SIZE];
+    p2p_peer peer;
+
+    o.mode = mode;
+    o.clocks = 1000;
+    o.net.delay_ns_min = o.net.delay_ns_max = 8 * MS;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, stop_ns);
+    for (p2p_peer p = 0; p < 3; p++) {
+        n_behind += nodes[p].clock < nodes[2].clock;
+    }
+    const uint64_t clock = nodes[2].clock;
+    train_hub_stop(nodes[2].hub, ERR_CLOSED, "reached");
+    cluster_run(&cluster, stop_ns + CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 3; p++) {
+        assert_int_equal(train_hub_outcome(nodes[p].hub, &peer, why),
+                         ERR_CLOSED);
+        assert_true(nodes[p].clock < 1000);
+        if (mode == TRAIN_BSP) {
+            assert_int_equal(nodes[p].clock, clock);
+            assert_true(cluster_equal(&cluster, p, 2));
+        }
+    }
+    cluster_tear_down(&cluster);
+    return n_behind;
+}
+
+static void test_all_end_where_one_has_reached_the_target(void **state)
+{
+    unsigned n_behind = 0;
+
+    (void)state;
+    for (uint64_t ns = 50 * MS; ns < 150 * MS; ns += MS) {
+        n_behind += end_early(TRAIN_BSP, ns);
+    }
+    assert_true(n_behind > 0);
+    end_early(TRAIN_SSP, 100 * MS);
+    end_early(TRAIN_ASP, 100 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -726,6 +774,7 @@ int main(void)
             test_a_silent_peer_stops_all_others_who_say_since_when),
         cmocka_unit_test(test_replicas_that_differ_stop_the_job),
         cmocka_unit_test(test_one_that_stops_tells_the_others_why),
+        cmocka_unit_test(test_all_end_where_one_has_reached_the_target),
     };
     return cmocka_run_group_tests_name("gates", tests, NULL, NULL);
 }

@@ -319,7 +319,8 @@ static uint64_t node_turn(struct cluster_node *node)
         idle = node->clock != before ? 0 : idle;
     }
     due = now + idle;
-    if (!node->at_gate && node->clock < c->o.clocks && node->ready_ns < due) {
+    if (!node->at_gate && !node->ended && node->clock < c->o.clocks &&
+        node->ready_ns < due) {
         due = node->ready_ns > now ? node->ready_ns : now;
     }
     return due;

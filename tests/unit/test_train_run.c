@@ -31,6 +31,7 @@ static struct train_run example(void)
     r.multicast.fan_out = 2;
     r.repair_clocks = 5;
     r.digest_every = 10;
+    r.until = (struct train_until){TRAIN_UNTIL_LOSS, 1.0 / 3};
     r.eval_every = 20;
     r.n_rows = 12345;
     r.data_fingerprint = 0x8000000000000001;
