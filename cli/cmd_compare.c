@@ -99,10 +99,10 @@ static const struct opt_command COMMAND = {
         "Exit status: 0 done, 1 a mode failed, 2 wrong options, 130"
         " interrupted.",
     .examples =
-        "lyre compare mlr --data train.svm --test test.svm --peers 4 --until"
-        " loss=1.2 --epochs 20\n"
-        "lyre compare mlr --data train.svm --test test.svm --modes"
-        " sv,sv+codec,sv+select=jcss:8 --until clocks=500",
+        "lyre compare mlr --data train.svm --test test.svm --peers 4"
+        " --until loss=1.2 --epochs 20\n"
+        "lyre compare mlr --data train.svm --modes sv,sv+codec,matrix-ps"
+        " --until clocks=500",
     .opts = table,
     .n_opts = sizeof table / sizeof table[0],
 };
