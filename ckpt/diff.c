@@ -93,8 +93,10 @@ static int compare_u32(const void *p, const void *q)
 
 static size_t origin_slot(const struct ckpt_diff *d, uint32_t origin)
 {
-    const uint32_t *at =
-        bsearch(&origin, d->origins, d->n_origins, sizeof origin, compare_u32);
+    const uint32_t *at = d->n_origins == 0
+                             ? NULL
+                             : bsearch(&origin, d->origins, d->n_origins,
+                                       sizeof origin, compare_u32);
 
     return at == NULL ? d->n_origins : (size_t)(at - d->origins);
 }

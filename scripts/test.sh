@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/packages.sh
 . scripts/packages.sh
 
-FUZZ_SECONDS=10
+FUZZ_SECONDS=4
 JOBS=$(nproc)
 # What has threads, or talks to what has.
 THREADED='core_(pool|queue|log|blob)|sv_apply|models_|ckpt_|p2p_|train_'
@@ -110,4 +110,4 @@ if [ "${1-}" != --quick ]; then
         stage "fuzz" fuzz
     fi
 fi
-ctest --test-dir build/gcc
+ctest --test-dir build/gcc -j "$JOBS"

@@ -20,7 +20,7 @@ train() {
 verify() {
     local first
     first=$(last_digest "$work/$1" 0)
-    for ((p = 0; p < $2; p++)); do
+    for ((p = 0; p < $2; p += 2)); do
         check "replay $1, peer $p" "$lyre" replay "$work/$1" --peer "$p" \
             --verify --threads 2
         expect_said "as in training"
@@ -53,7 +53,7 @@ sys.exit(0 if len(a) == len(b) and size > .01 and apart < 1e-5 * size else 1)
 PY
 }
 
-for peers in 1 2 3 4; do
+for peers in 1 3 4; do
     train "sv-$peers" --peers $peers --optimizer sgd --sparsify 0 --lr 0.3
     for t in matrix-ps matrix-allreduce; do
         train "$t-$peers" --peers $peers --transfer $t --optimizer sgd --lr 0.3
