@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "cli/job.h"
+#include "core/clock.h"
 
-#define LOOK_MS 20 /* How often it is looked whether one has ended. */
+#define LOOK_MS     20 /* How often it is looked whether one has ended. */
+#define PATIENCE_NS (15 * CLOCK_S) /* For those whose companion has failed. */
 
 int child_program(char **path, struct err *e)
 {
@@ -52,7 +54,7 @@ int child_start(struct child *c,
     const int log_fd = out_fd < 0 ? -1 : open_anew(log, e);
     int rc = out_fd < 0 ? out_fd : log_fd < 0 ? log_fd : 0;
 
-    *c = (struct child){.status = 1};
+    *c = (struct child){.heard = job_interrupted, .status = 1};
     if (rc == 0) {
         fflush(NULL);
         c->pid = fork();
@@ -97,25 +99,51 @@ static bool all_ended(struct child *children, size_t n)
     return ended;
 }
 
+static void signal_all(const struct child *children, size_t n, int sig)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (children[i].pid != 0) {
+            kill(children[i].pid, sig);
+        }
+    }
+}
+
+static bool any_failed(const struct child *children, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (children[i].pid == 0 && children[i].status != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void child_wait_all(struct child *children, size_t n)
 {
-    int passed_on = 0;
+    int passed_on = children[0].heard;
+    uint64_t failed_ns = 0;
 
     while (!all_ended(children, n)) {
         if (job_interrupted > passed_on) {
-            const int sig = passed_on == 0 ? SIGINT : SIGKILL;
+            signal_all(children, n,
+                       passed_on == children[0].heard ? SIGINT : SIGKILL);
             passed_on = job_interrupted;
-            for (size_t i = 0; i < n; i++) {
-                if (children[i].pid != 0) {
-                    kill(children[i].pid, sig);
-                }
-            }
+        }
+        if (failed_ns == 0 && any_failed(children, n)) {
+            failed_ns = clock_ns();
+        }
+        if (failed_ns != 0 && clock_ns() - failed_ns > PATIENCE_NS) {
+            signal_all(children, n, SIGTERM);
+            failed_ns = clock_ns();
         }
         (void)poll(NULL, 0, LOOK_MS);
     }
 }
 
-void child_reason(const struct child *c, const char *log, char *why)
+void child_reason(const struct child *c,
+                  const char *log,
+                  const char *sign,
+                  char *why)
 {
     FILE *f = fopen(log, "re");
     char *line = NULL;
@@ -128,9 +156,9 @@ void child_reason(const struct child *c, const char *log, char *why)
         snprintf(why, ERR_MSG_SIZE, "it ended with status %d", c->status);
     }
     while (f != NULL && getline(&line, &room, f) > 0) {
-        if (strncmp(line, "lyre: ", 6) == 0) {
+        if (strncmp(line, sign, strlen(sign)) == 0) {
             line[strcspn(line, "\n")] = '\0';
-            snprintf(why, ERR_MSG_SIZE, "%s", line + 6);
+            snprintf(why, ERR_MSG_SIZE, "%s", line + strlen(sign));
             break;
         }
     }

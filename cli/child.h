@@ -12,6 +12,7 @@
 
 struct child {
     pid_t pid;  /* 0: none runs. */
+    int heard;  /* Interrupts before it was started: not for it. */
     int status; /* When it has ended: what a shell would see, 128 + the number
                  * for signals. */
 };
@@ -33,11 +34,15 @@ int child_start(struct child *c,
 bool child_ended(struct child *c);
 
 /* Wait until all of @children (n) have ended. The first Ctrl-C, as job_catch_
- * signals() counts them, is passed on, the next kills. */
+ * signals() counts them, is passed on, the next kills. When one has failed, the
+ * others have a while to find out, and then are told to end. */
 void child_wait_all(struct child *children, size_t n);
 
-/* The first line of the file @log that says what went wrong, without "lyre: ",
- * to @why (ERR_MSG_SIZE); or how it ended. */
-void child_reason(const struct child *c, const char *log, char *why);
+/* The first line of the file @log that begins with @sign ("lyre: "), without
+ * it, to @why (ERR_MSG_SIZE); or else how it ended. */
+void child_reason(const struct child *c,
+                  const char *log,
+                  const char *sign,
+                  char *why);
 
 #endif /* CLI_CHILD_H_ */

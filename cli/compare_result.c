@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Share by which links may carry more than we count. */
+#define LINKS_MORE_MAX 0.05
+
 static double number(const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
@@ -125,6 +128,21 @@ static void print_row(const struct compare_result *r,
     fputc('\n', out);
 }
 
+/* What the kernel counted, beside what we did: headers are in it, and what
+ * peers say before they train. */
+static void print_links(const struct compare_result *r, FILE *out)
+{
+    const double more = r->link_bytes / r->bytes_sent - 1;
+
+    if (r->failed || isnan(r->link_bytes) || r->bytes_sent <= 0) {
+        return;
+    }
+    fprintf(out, "%s: links sent %.3f MB, lyre counts %.3f MB (%+.1f%%)%s\n",
+            r->name, 1e-6 * r->link_bytes, 1e-6 * r->bytes_sent, 100 * more,
+            fabs(more) > LINKS_MORE_MAX ? "; warning: that is more than 5% off"
+                                        : "");
+}
+
 void compare_table_print(const struct compare_result *results,
                          size_t n,
                          FILE *out)
@@ -148,6 +166,9 @@ void compare_table_print(const struct compare_result *results,
           " computes, waits,\nlogs: seconds, mean of the peers. log: of all"
           " peers. mem: of the largest peer.\n",
           out);
+    for (size_t i = 0; i < n; i++) {
+        print_links(&results[i], out);
+    }
 }
 
 static json_t *real(double x)
@@ -164,7 +185,7 @@ static json_t *result_json(const struct compare_result *r,
     }
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-        " s:o}",
+        " s:o, s:o}",
         "mode", r->name, "status",
         !r->has_target ? "done"
         : r->reached   ? "reached"
@@ -173,11 +194,11 @@ static json_t *result_json(const struct compare_result *r,
         real(compare_result_speedup(r, first)), "clocks", (json_int_t)r->clocks,
         "peers", (json_int_t)r->n_peers, "bytes_per_peer_and_clock",
         real(compare_result_traffic(r)), "bytes_sent", real(r->bytes_sent),
-        "seconds_computing", real(r->seconds_computing), "seconds_waiting",
-        real(r->seconds_waiting), "seconds_logging", real(r->seconds_logging),
-        "bytes_logged", real(r->bytes_logged), "rss_max_bytes",
-        real(r->memory_bytes), "loss", real(r->loss), "accuracy",
-        real(r->accuracy));
+        "link_bytes_sent", real(r->link_bytes), "seconds_computing",
+        real(r->seconds_computing), "seconds_waiting", real(r->seconds_waiting),
+        "seconds_logging", real(r->seconds_logging), "bytes_logged",
+        real(r->bytes_logged), "rss_max_bytes", real(r->memory_bytes), "loss",
+        real(r->loss), "accuracy", real(r->accuracy));
 }
 
 json_t *compare_table_json(const struct compare_result *results, size_t n)

@@ -19,8 +19,9 @@ struct compare_result {
     uint32_t n_peers;       /* That have told. */
     bool has_target, reached;
     uint64_t clocks;
-    double seconds;           /* To the target, or to the last clock. */
-    double bytes_sent;        /* Of all peers. */
+    double seconds;    /* To the target, or to the last clock. */
+    double bytes_sent; /* Of all peers. */
+    double link_bytes; /* Sent by all links, says the kernel. NaN: no links. */
     double seconds_computing; /* Means of the peers. Selecting, encoding and
                                * applying are in it. */
     double seconds_waiting;

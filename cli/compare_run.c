@@ -1,6 +1,8 @@
 #include "cli/compare_run.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +11,16 @@
 
 #include "cli/child.h"
 #include "cli/job.h"
+#include "cli/netlab.h"
+#include "cli/past.h"
 
-#define WORDS_MAX 16 /* That every command line has, beside settings. */
+#define WORDS_MAX 32   /* That every command line has, beside settings. */
+#define PORT      7070 /* Where peers on hosts meet, in the first mode. */
 
 struct compare {
     const struct compare_job *job;
     char *program;
+    struct netlab lab; /* If the job has links. */
 };
 
 /* The words of a command; those that must be made are owned. */
@@ -50,20 +56,24 @@ static void put(struct words *w, const char *word)
     }
 }
 
-/* "DIR/NAME<end>", and put it. NULL: no memory. */
-static char *
-put_path(struct words *w, const char *dir, const char *name, const char *end)
-{
-    char *path;
+static void put_text(struct words *w, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
-    if (w->failed || w->n_owned == sizeof w->owned / sizeof w->owned[0] ||
-        asprintf(&path, "%s/%s%s", dir, name, end) < 0) {
+/* A word of our own making. */
+static void put_text(struct words *w, const char *fmt, ...)
+{
+    const size_t room = sizeof w->owned / sizeof w->owned[0];
+    va_list args;
+    char *text;
+
+    va_start(args, fmt);
+    if (w->n_owned == room || vasprintf(&text, fmt, args) < 0) {
         w->failed = true;
-        return NULL;
+    } else {
+        w->owned[w->n_owned++] = text;
+        put(w, text);
     }
-    w->owned[w->n_owned++] = path;
-    put(w, path);
-    return path;
+    va_end(args);
 }
 
 static int path_of(char **path,
@@ -100,15 +110,40 @@ static int prepare(const struct compare_job *job, struct err *e)
     return 0;
 }
 
-/* lyre train, as this mode wants it. */
-static void train_words(struct words *w,
-                        const struct compare *c,
-                        const struct compare_mode *m)
+/* Be peer @rank, on its host. */
+static void
+put_rank(struct words *w, const struct compare *c, size_t mode, uint32_t rank)
 {
     const struct compare_job *job = c->job;
-    static char peers[16];
+    const size_t cpus = past_cpus() / job->n_peers;
+
+    put(w, "--rank");
+    put_text(w, "%u", rank);
+    put(w, "--rendezvous");
+    put_text(w, "tcp://%s:%zu", c->lab.address, PORT + mode);
+    if (job->n_threads == 0) {
+        put(w, "--threads");
+        put_text(w, "%zu", cpus == 0 ? 1 : cpus);
+    }
+}
+
+/* lyre train, as this mode wants it: peer @rank on its host, or all peers. */
+static void train_words(struct words *w,
+                        const struct compare *c,
+                        size_t mode,
+                        uint32_t rank)
+{
+    const struct compare_job *job = c->job;
+    const struct compare_mode *m = &job->modes[mode];
 
     words_init(w, WORDS_MAX + job->n_settings + m->n_args);
+    if (job->links != NULL) {
+        put(w, c->lab.script);
+        put(w, "--lab");
+        put(w, c->lab.name);
+        put(w, "exec");
+        put_text(w, "%u", rank);
+    }
     put(w, c->program);
     put(w, "train");
     put(w, job->model);
@@ -123,12 +158,14 @@ static void train_words(struct words *w,
         put(w, "--clocks");
         put(w, job->clocks);
     }
-    snprintf(peers, sizeof peers, "%u", job->n_peers);
     put(w, "--peers");
-    put(w, peers);
+    put_text(w, "%u", job->n_peers);
     put(w, "--json");
     put(w, "--run");
-    (void)put_path(w, job->dir, m->name, "");
+    put_text(w, "%s/%s", job->dir, m->name);
+    if (job->links != NULL && job->n_peers > 1) {
+        put_rank(w, c, mode, rank);
+    }
     for (size_t i = 0; i < m->n_args; i++) {
         put(w, m->args[i]);
     }
@@ -162,7 +199,7 @@ static int take_result(struct compare_result *r,
     int rc;
 
     if (child->status != 0) {
-        child_reason(child, log, e->msg);
+        child_reason(child, log, "lyre: ", e->msg);
         return ERR_IO;
     }
     rc = read_text(out, &text, e);
@@ -171,30 +208,101 @@ static int take_result(struct compare_result *r,
     return rc;
 }
 
+/* What a process writes. */
+struct files {
+    char *out, *log;
+};
+
+static int name_files(struct files *f,
+                      const struct compare *c,
+                      size_t mode,
+                      uint32_t rank,
+                      struct err *e)
+{
+    const struct compare_job *job = c->job;
+    char out[32] = ".json", log[32] = ".log";
+    int rc;
+
+    if (job->links != NULL) {
+        snprintf(out, sizeof out, ".%u.json", rank);
+        snprintf(log, sizeof log, ".%u.log", rank);
+    }
+    rc = path_of(&f->out, job->dir, job->modes[mode].name, out, e);
+    return rc != 0 ? rc
+                   : path_of(&f->log, job->dir, job->modes[mode].name, log, e);
+}
+
+static int start(const struct compare *c,
+                 size_t mode,
+                 uint32_t rank,
+                 const struct files *f,
+                 struct child *child,
+                 struct err *e)
+{
+    struct words w;
+    int rc;
+
+    train_words(&w, c, mode, rank);
+    rc = w.failed ? err_set(e, ERR_NOMEM, "command line")
+                  : child_start(child, w.at, f->out, f->log, e);
+    words_fini(&w);
+    return rc;
+}
+
+/* Train in a mode, by @n processes. If one cannot be started, those that were
+ * cannot meet, and are told to end. */
+static int run_processes(const struct compare *c,
+                         size_t mode,
+                         uint32_t n,
+                         struct compare_result *r,
+                         struct err *e)
+{
+    struct files *files = calloc(n, sizeof *files);
+    struct child *children = calloc(n, sizeof *children);
+    uint32_t started = 0;
+    int rc = files == NULL || children == NULL
+                 ? err_set(e, ERR_NOMEM, "%u processes", n)
+                 : 0;
+
+    while (rc == 0 && started < n) {
+        rc = name_files(&files[started], c, mode, started, e);
+        rc = rc != 0 ? rc
+                     : start(c, mode, started, &files[started],
+                             &children[started], e);
+        started++;
+    }
+    if (started > 0) {
+        child_wait_all(children, started);
+    }
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        rc = take_result(r, &children[i], files[i].out, files[i].log, e);
+    }
+    for (uint32_t i = 0; files != NULL && i < n; i++) {
+        free(files[i].out);
+        free(files[i].log);
+    }
+    free(files);
+    free(children);
+    compare_result_finish(r);
+    return rc;
+}
+
 static int run_mode(const struct compare *c,
-                    const struct compare_mode *m,
+                    size_t mode,
                     struct compare_result *r,
                     struct err *e)
 {
-    char *out = NULL, *log = NULL;
-    struct words w;
-    struct child child;
-    int rc = path_of(&out, c->job->dir, m->name, ".json", e);
+    double before = 0, after = 0;
+    int rc;
 
-    rc = rc != 0 ? rc : path_of(&log, c->job->dir, m->name, ".log", e);
-    train_words(&w, c, m);
-    if (rc == 0 && w.failed) {
-        rc = err_set(e, ERR_NOMEM, "command line");
+    r->link_bytes = NAN;
+    if (c->job->links == NULL) {
+        return run_processes(c, mode, 1, r, e);
     }
-    rc = rc != 0 ? rc : child_start(&child, w.at, out, log, e);
-    if (rc == 0) {
-        child_wait_all(&child, 1);
-        rc = take_result(r, &child, out, log, e);
-    }
-    compare_result_finish(r);
-    words_fini(&w);
-    free(out);
-    free(log);
+    rc = netlab_sent(&c->lab, &before, e);
+    rc = rc != 0 ? rc : run_processes(c, mode, c->job->n_peers, r, e);
+    rc = rc != 0 ? rc : netlab_sent(&c->lab, &after, e);
+    r->link_bytes = after - before;
     return rc;
 }
 
@@ -236,13 +344,13 @@ static void write_report(const struct compare *c,
         }
     }
     put(&w, "--out");
-    (void)put_path(&w, job->dir, "report.html", "");
+    put_text(&w, "%s/report.html", job->dir);
     if (n > 0 && !w.failed &&
         path_of(&out, job->dir, "report", ".out", &e) == 0 &&
         path_of(&log, job->dir, "report", ".log", &e) == 0 &&
         child_start(&child, w.at, out, log, &e) == 0) {
         child_wait_all(&child, 1);
-        child_reason(&child, log, why);
+        child_reason(&child, log, "lyre: ", why);
         if (child.status == 0) {
             fprintf(stderr, "report: %s/report.html\n", job->dir);
             unlink(out);
@@ -272,18 +380,22 @@ int compare_run(struct compare_job *job,
         return rc;
     }
     job_catch_signals();
-    for (size_t i = 0; i < job->n_modes; i++) {
+    if (job->links != NULL) {
+        rc = netlab_open(&c.lab, c.program, job->dir, job->n_peers, job->links,
+                         e);
+    }
+    for (size_t i = 0; rc == 0 && i < job->n_modes; i++) {
         struct compare_result *r = &results[i];
         struct err why = {.msg = "not begun"};
         r->name = job->modes[i].name;
-        r->failed =
-            job_interrupted != 0 || run_mode(&c, &job->modes[i], r, &why) != 0;
+        r->failed = job_interrupted != 0 || run_mode(&c, i, r, &why) != 0;
         snprintf(r->why, sizeof r->why, "%s", why.msg);
         say(job, i, r);
     }
-    if (job_interrupted == 0) {
+    netlab_close(&c.lab);
+    if (rc == 0 && job_interrupted == 0) {
         write_report(&c, results);
     }
     free(c.program);
-    return 0;
+    return rc;
 }

@@ -2,7 +2,8 @@
  *
  *     DIR/MODE/        the run directory
  *     DIR/MODE.json    what lyre train wrote to its standard output,
- *     DIR/MODE.log     and to its standard error
+ *     DIR/MODE.log     and to its standard error; MODE.R.json and MODE.R.log
+ *                      for peer R, where each is a process on a host
  *     DIR/report.html  the report of all runs
  */
 
@@ -21,6 +22,8 @@ struct compare_job {
     char **settings; /* (n_settings) words for lyre train, the same for all
                       * modes. Owned by the caller. */
     size_t n_settings;
+    const char *links;  /* Rate of a link for each peer. NULL: no such hosts. */
+    uint64_t n_threads; /* Of a peer; 0: the CPUs, shared by all. */
     const char *until;  /* For --until, or NULL. */
     const char *clocks; /* For --clocks, or NULL. */
     size_t n_modes;
