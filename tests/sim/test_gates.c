@@ -747,6 +747,34 @@ static void test_all_end_where_one_has_reached_the_target(void **state)
     end_early(TRAIN_ASP, 100 * MS);
 }
 
+/* Node 1 hears that the job ends while it waits for a batch of node 0. */
+static void test_one_that_is_behind_goes_on_to_the_end(void **state)
+{
+    struct cluster_options o = SLOW_PEER;
+    struct cluster_node *nodes = cluster.nodes;
+
+    (void)state;
+    o.clocks = 1000;
+    cluster_set_up(&cluster, &o);
+    cluster_run(&cluster, 60 * MS);
+    p2p_sim_cut(cluster.net, 0, 1);
+    cluster_run(&cluster, 150 * MS);
+    const uint64_t clock = nodes[2].clock;
+    assert_int_equal(nodes[1].clock, clock - 1);
+    train_hub_stop(nodes[2].hub, ERR_CLOSED, "reached");
+    cluster_run(&cluster, 160 * MS);
+    assert_true(nodes[0].ended && nodes[2].ended);
+    assert_false(nodes[1].ended);
+    p2p_sim_mend(cluster.net, 0, 1);
+    cluster_run(&cluster, CLOCK_S);
+    assert_true(cluster_ended(&cluster));
+    for (p2p_peer p = 0; p < 3; p++) {
+        assert_int_equal(nodes[p].clock, clock);
+        assert_true(cluster_equal(&cluster, p, 2));
+    }
+    cluster_tear_down(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -775,6 +803,7 @@ int main(void)
         cmocka_unit_test(test_replicas_that_differ_stop_the_job),
         cmocka_unit_test(test_one_that_stops_tells_the_others_why),
         cmocka_unit_test(test_all_end_where_one_has_reached_the_target),
+        cmocka_unit_test(test_one_that_is_behind_goes_on_to_the_end),
     };
     return cmocka_run_group_tests_name("gates", tests, NULL, NULL);
 }
