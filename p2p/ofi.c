@@ -15,6 +15,7 @@
 #define OFI_RX_EXTRA 64               /* Receive buffers beside one per peer. */
 #define OFI_SPIN_NS  ((uint64_t)3000) /* Before wait() sleeps. */
 #define OFI_BLIND_NS CLOCK_MS         /* Sleep of providers that cannot wait. */
+#define OFI_NAP_NS   CLOCK_MS         /* The first sleep after anything. */
 
 static void rx_post(struct ofi *t, struct ofi_slot *s)
 {
@@ -214,31 +215,43 @@ static uint64_t wait_limit_ns(const struct ofi *t, uint64_t timeout_ns)
     return timeout_ns;
 }
 
-/* Look at the queue for a moment: sleeping and waking cost more than that. */
+/* Look at the queue for a moment: sleeping and waking cost more than that.
+ * Reading the queue takes the signal of a wake() out of it, so only the flag
+ * tells of those that come meanwhile. */
 static bool spin(struct ofi *t)
 {
     uint64_t until_ns = clock_ns() + OFI_SPIN_NS;
     bool any;
 
     do {
-        if (cq_read(t, -1, &any, NULL) != 0 || any) {
+        if (cq_read(t, -1, &any, NULL) != 0 || any ||
+            atomic_exchange(&t->woken, false)) {
             return true;
         }
     } while (clock_ns() < until_ns);
     return false;
 }
 
+/* A signal that comes just when libfabric goes to sleep is lost (1.17: it looks
+ * for one, then clears what would wake it). That happens where threads are busy
+ * together, so sleeps are short at first and grow while nothing happens. */
+static uint64_t nap(struct ofi *t, uint64_t timeout_ns)
+{
+    uint64_t nap_ns = t->nap_ns < timeout_ns ? t->nap_ns : timeout_ns;
+
+    t->nap_ns = 2 * t->nap_ns < CLOCK_S ? 2 * t->nap_ns : CLOCK_S;
+    return nap_ns;
+}
+
 static void ofi_wait(struct p2p_transport *base, uint64_t timeout_ns)
 {
     struct ofi *t = (struct ofi *)base;
     uint64_t ms;
-    bool any;
+    bool any = false;
 
     if (atomic_exchange(&t->woken, false) || t->n_ready > 0 ||
-        t->n_untold > 0) {
-        return;
-    }
-    if (t->peers != NULL && spin(t)) {
+        t->n_untold > 0 || (t->peers != NULL && spin(t))) {
+        t->nap_ns = OFI_NAP_NS;
         return;
     }
     timeout_ns = wait_limit_ns(t, timeout_ns);
@@ -248,6 +261,7 @@ static void ofi_wait(struct p2p_transport *base, uint64_t timeout_ns)
     if (!t->fabric.waits && timeout_ns > OFI_BLIND_NS) {
         timeout_ns = OFI_BLIND_NS;
     }
+    timeout_ns = nap(t, timeout_ns);
     ms = timeout_ns / CLOCK_MS + (timeout_ns % CLOCK_MS != 0);
     ms = ms < INT_MAX / 2 ? ms : INT_MAX / 2;
     if (t->fabric.waits) {
@@ -255,7 +269,9 @@ static void ofi_wait(struct p2p_transport *base, uint64_t timeout_ns)
     } else {
         (void)poll(NULL, 0, (int)ms);
     }
-    atomic_store(&t->woken, false);
+    if (atomic_exchange(&t->woken, false) || any) {
+        t->nap_ns = OFI_NAP_NS;
+    }
 }
 
 static void ofi_wake(struct p2p_transport *base)
@@ -351,6 +367,7 @@ int p2p_ofi_open(struct p2p_transport **transport,
         return rc;
     }
     atomic_init(&t->woken, false);
+    t->nap_ns = OFI_NAP_NS;
     t->log = o->log;
     t->ops = OFI_OPS;
     t->ops.name = fabric_provider(&t->fabric);

@@ -78,6 +78,7 @@ struct ofi {
     size_t n_ready;
     bool reported[WIRE_FAULTS]; /* Said once that such packets come. */
     atomic_bool woken;
+    uint64_t nap_ns; /* The longest sleep now: see wait(). */
 };
 
 /* What libfabric wants to see with each registered buffer. */
