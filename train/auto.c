@@ -35,7 +35,7 @@ void train_auto_init(struct train_auto *a,
     if (o->delivery.schedule.n_peers > 1) {
         struct train_auto_way *matrix = &a->ways[a->n_ways++];
         matrix->matrix = true;
-        snprintf(matrix->out, sizeof matrix->out, "cannot be chosen yet");
+        snprintf(matrix->out, sizeof matrix->out, "it is no selection");
     }
 }
 
@@ -348,7 +348,7 @@ void train_auto_format(const struct train_auto *a,
     }
     if (matrix != NULL &&
         seconds(matrix) < (1 - TRAIN_AUTO_TIE) * seconds(now)) {
-        at =
-            append(text, at, "; the matrix would be faster, but ", matrix->out);
+        at = append(text, at, "; the matrix would be faster: see ",
+                    "--transfer matrix-allreduce");
     }
 }

@@ -17,7 +17,8 @@
  *     jcss:C   if it leaves a relative error of TRAIN_AUTO_ERROR_MAX at most:
  *              what it leaves out is lost. It keeps v sparse
  *     svd:C    with feedback, where v is dense: what it leaves is sent later
- *     matrix   never yet: it is compared, so that it can be named
+ *     matrix   never: it is no selection, but compared, so that a user hears of
+ *              --transfer
  *
  * C is a minibatch over TRAIN_AUTO_PART, at least TRAIN_AUTO_C_MIN.
  *

@@ -126,8 +126,8 @@ static void test_the_matrix_is_named_and_never_chosen(void **state)
     assert_true(a.ways[MATRIX].predicted < a.ways[a.chosen].predicted);
     assert_true(a.chosen != MATRIX);
     train_auto_format(&a, text);
-    assert_non_null(strstr(text, "; the matrix would be faster, but cannot be "
-                                 "chosen yet"));
+    assert_non_null(strstr(text, "; the matrix would be faster: see "
+                                 "--transfer matrix-allreduce"));
 }
 
 static void test_a_slower_link_never_leads_to_more_bytes(void **state)
