@@ -73,6 +73,7 @@ test_tsan() {
 
 test_asan() {
     ASAN_OPTIONS="detect_stack_use_after_return=1" \
+        LYRE_TEST_BRIEF=1 SWARM_SEEDS=40 \
         UBSAN_OPTIONS="print_stacktrace=1" \
         ctest --test-dir build/asan -j "$JOBS" -R '^(unit|sim|system)\.'
 }

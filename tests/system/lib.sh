@@ -6,9 +6,12 @@
 #   run_digest DIR  the digest of the last clock of DIR's peer (0 or $2)
 #   check WHAT CMD  run CMD, and end the test with WHAT if it fails
 #   skip WHY        this machine cannot run the test
+#   $brief          not empty: the program is slow, for it checks itself, and
+#                   others run the whole test; repeat less
 set -euo pipefail
 
 lyre=$(realpath "$1")
+brief=${LYRE_TEST_BRIEF-}
 work=$(mktemp -d)
 trap 'cleanup' EXIT
 

@@ -53,7 +53,11 @@ sys.exit(0 if len(a) == len(b) and size > .01 and apart < 1e-5 * size else 1)
 PY
 }
 
-for peers in 1 3 4; do
+sizes="1 3 4"
+optimizers="momentum rowgrad adagrad"
+killed="matrix-allreduce powersgd:3"
+[ -z "$brief" ] || { sizes=3; optimizers=rowgrad; killed=matrix-allreduce; }
+for peers in $sizes; do
     train "sv-$peers" --peers $peers --optimizer sgd --sparsify 0 --lr 0.3
     for t in matrix-ps matrix-allreduce; do
         train "$t-$peers" --peers $peers --transfer $t --optimizer sgd --lr 0.3
@@ -66,7 +70,7 @@ train powersgd-full --peers 3 --transfer powersgd:23 --optimizer sgd --lr 0.3
 verify powersgd-full 3
 nearly powersgd-full sv-3
 
-for optimizer in momentum rowgrad adagrad; do
+for optimizer in $optimizers; do
     for t in matrix-ps matrix-allreduce powersgd:2; do
         train "$t-$optimizer" --peers 3 --transfer $t --optimizer $optimizer \
             --decay 1e-4
@@ -75,7 +79,7 @@ for optimizer in momentum rowgrad adagrad; do
 done
 
 # A peer is killed; the job goes on from where all were, to the same end.
-for t in matrix-allreduce powersgd:3; do
+for t in $killed; do
     run="$work/kill-$t"
     "$lyre" train mlr --data "$work/train.svm" --run "$run" --batch 8 \
         --clocks 1000 --digest-every 500 --threads 1 --peers 3 --transfer $t \
