@@ -2,8 +2,7 @@
 """Check what the compiler does not. Run by ctest as tidy.
 
 Layering   a module includes itself and what its module() line USES.
-Length     a function has at most 70 lines, a file at most 1000 (a manual
-           page may have more).
+Length     a function has at most 70 lines, a file at most 1000.
 Purity     only cli/ prints, exits or reads the environment; only core/ reads
            clocks and makes chance; nobody sleeps but system tests.
 Headers    a header begins with a comment that says what it is for, and names
@@ -84,7 +83,7 @@ def without_comments(text):
 
 
 def check_length(name, lines):
-    if len(lines) > FILE_LINES_MAX and name.suffix != ".1":
+    if len(lines) > FILE_LINES_MAX:
         yield f"{name}: {len(lines)} lines, at most {FILE_LINES_MAX}"
     for number, length in functions(lines):
         if length > FUNCTION_LINES_MAX:
